@@ -1,0 +1,52 @@
+"""Interpretable Kolmogorov-Arnold networks: every learned thing is a curve you can read.
+
+The public names are loaded on first use, so that ``import kanx`` is fast and does not import torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it; None marks a public subpackage
+_HOMES: dict[str, str | None] = {
+    "KAN": "kanx.network",
+    "KANClassifier": "kanx.estimators",
+    "KANRegressor": "kanx.estimators",
+    "SymbolicRegressor": "kanx.symbolic_regressor",
+    "datasets": None,
+    "explain": "kanx.explain",
+    "layers": None,
+    "load": "kanx.persistence",
+    "save": "kanx.persistence",
+    "symbolify": "kanx.explain",
+}
+
+__all__ = [
+    "KAN",
+    "KANClassifier",
+    "KANRegressor",
+    "SymbolicRegressor",
+    "datasets",
+    "explain",
+    "layers",
+    "load",
+    "save",
+    "symbolify",
+]
+
+if TYPE_CHECKING:
+    from kanx import datasets, explain, layers
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kanx' has no attribute {name!r}")
+    home = _HOMES[name]
+    if home is None:
+        return importlib.import_module(f"kanx.{name}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

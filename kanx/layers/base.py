@@ -1,0 +1,209 @@
+"""The one abstraction: a bundle of one-dimensional functions, one on every edge of a layer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    import sympy
+
+EXTRAPOLATIONS = ("linear", "constant", "family")
+
+
+class EdgeFamily(nn.Module, ABC):
+    """Hold ``in_features x out_features`` learnable functions of one variable.
+
+    The bundle maps ``x_1 .. x_in`` to ``y_o = sum_i f_io(x_i)``. Every function has the same
+    number of parameters, stored as ``(parameters_per_edge, in_features, out_features)``.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Number of inputs and outputs.
+    domain : tuple of float, default=(-1, 1)
+        Interval of each input that the functions are built for; `set_domain` moves it.
+    extrapolate : {"linear", "constant", "family"}, default="linear"
+        Behaviour outside the domain: the tangent at its end, the value at its end, or whatever
+        the family's own formula gives there.
+    """
+
+    name: ClassVar[str]
+    lower: Tensor
+    upper: Tensor
+    mask: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        domain: tuple[float, float] = (-1.0, 1.0),
+        extrapolate: str = "linear",
+    ) -> None:
+        super().__init__()
+        if in_features < 1 or out_features < 1:
+            raise ValueError(
+                f"a layer needs at least one input and one output, got "
+                f"in_features={in_features}, out_features={out_features}"
+            )
+        if extrapolate not in EXTRAPOLATIONS:
+            raise ValueError(
+                f"extrapolate={extrapolate!r} is unknown; choose one of {EXTRAPOLATIONS}"
+            )
+        if not domain[0] < domain[1]:
+            raise ValueError(f"domain must be an increasing pair, got {domain}")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.extrapolate = extrapolate
+        self.register_buffer("lower", torch.full((in_features,), float(domain[0])))
+        self.register_buffer("upper", torch.full((in_features,), float(domain[1])))
+        self.register_buffer("mask", torch.ones(in_features, out_features))
+
+    # -- what a family must supply ------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def parameters_per_edge(self) -> int:
+        """Number of parameters of one edge."""
+
+    @abstractmethod
+    def stacked_parameters(self) -> Tensor:
+        """Return all parameters as one tensor, ``(parameters_per_edge, in, out)``."""
+
+    @abstractmethod
+    def load_stacked(self, values: Tensor) -> None:
+        """Set all parameters from a tensor ``(parameters_per_edge, in, out)``."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Sum the edges of each output: ``(..., in) -> (..., out)``."""
+
+    @abstractmethod
+    def curves(self, x: Tensor) -> Tensor:
+        """Evaluate every edge by itself: ``(batch, in) -> (batch, in, out)``."""
+
+    @abstractmethod
+    def slopes(self, x: Tensor) -> Tensor:
+        """Differentiate every edge by its input: ``(batch, in) -> (batch, in, out)``."""
+
+    @abstractmethod
+    def gradients(self, x: Tensor) -> Tensor:
+        """Differentiate every edge by its own parameters.
+
+        Returns ``(batch, parameters_per_edge, in, out)``; the last axis has length 1 where the
+        derivative is the same for all outputs (linear families).
+        """
+
+    @abstractmethod
+    def refit(self, x: Tensor, targets: Tensor, weight: Tensor | None = None) -> None:
+        """Fit every edge to targets by regularised least squares.
+
+        Parameters
+        ----------
+        x : Tensor, (batch, in)
+        targets : Tensor, (batch, in, out)
+            Wanted value of every edge.
+        weight : Tensor, (batch,), optional
+        """
+
+    @abstractmethod
+    def prior(self) -> Tensor:
+        """Return the precision matrix of one edge's parameters, ``(in, p, p)``, float64.
+
+        The quadratic form ``c' prior c`` says what a simple curve is: it is the smoothness
+        penalty, the prior of the evidence and the basis of the error bars. It is positive
+        definite.
+        """
+
+    def sympy_inside(self, edge: tuple[int, int], t: sympy.Symbol) -> sympy.Expr | None:
+        """Return the exact expression of an edge in its normalised input, None if there is none."""
+        return None
+
+    def config(self) -> dict[str, Any]:
+        """Return the keyword arguments that rebuild this bundle (JSON-compatible)."""
+        return {"extrapolate": self.extrapolate}
+
+    # -- shared ------------------------------------------------------------------------------
+
+    def sympy(self, edge: tuple[int, int], symbol: sympy.Symbol) -> sympy.Expr | None:
+        """Return the exact expression of edge ``(input, output)``, extrapolation included.
+
+        None where the family has no closed form.
+        """
+        import sympy
+
+        t = sympy.Dummy("t", real=True)
+        inside = self.sympy_inside(edge, t)
+        if inside is None:
+            return None
+        lower, upper = (bound[edge[0]].double().item() for bound in (self.lower, self.upper))
+        scale = sympy.Float(2 / (upper - lower), 17)
+        within = inside.subs(t, scale * (symbol - sympy.Float((upper + lower) / 2, 17)))
+        if self.extrapolate == "family":
+            return within
+        ends = []
+        for end, bound in ((-1, lower), (1, upper)):
+            line = inside.subs(t, end)
+            if self.extrapolate == "linear":
+                slope = inside.diff(t).subs(t, end).doit()
+                line += slope * scale * (symbol - sympy.Float(bound, 17))
+            ends.append(line)
+        return sympy.Piecewise(
+            (ends[0], symbol < sympy.Float(lower, 17)),
+            (within, symbol <= sympy.Float(upper, 17)),
+            (ends[1], True),
+        )
+
+    def jacobian(self, x: Tensor, upstream: Tensor) -> Tensor:
+        """Differentiate each sample's output by the family's parameters, in closed form.
+
+        Parameters
+        ----------
+        x : Tensor, (batch, in)
+        upstream : Tensor, (batch, out)
+            Derivative of the network's output by this bundle's outputs.
+
+        Returns
+        -------
+        Tensor, (batch, parameters_per_edge * in * out)
+        """
+        product = self.gradients(x) * upstream[:, None, None, :]
+        return (product * self.mask).flatten(1)
+
+    def input_jacobian(self, x: Tensor, upstream: Tensor) -> Tensor:
+        """Pull a derivative back to the inputs: ``(batch, out) -> (batch, in)``."""
+        return torch.einsum("bio,bo->bi", self.slopes(x), upstream)
+
+    def set_domain(self, lower: Tensor, upper: Tensor) -> None:
+        """Move the domain of every input; the parameters stay, so the curves stretch with it.
+
+        Raises
+        ------
+        ValueError
+            If a bound is not finite or ``lower >= upper`` for some input.
+        """
+        lower, upper = lower.to(self.lower), upper.to(self.upper)
+        if not bool((torch.isfinite(lower) & torch.isfinite(upper) & (lower < upper)).all()):
+            raise ValueError("every input needs finite bounds with lower < upper")
+        self.lower.copy_(lower.expand_as(self.lower))
+        self.upper.copy_(upper.expand_as(self.upper))
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Map the domain of every input to [-1, 1]."""
+        return (2 * x - (self.upper + self.lower)) / (self.upper - self.lower)
+
+    @property
+    def scale(self) -> Tensor:
+        """Derivative of the normalised input by the input, ``(in,)``."""
+        return 2 / (self.upper - self.lower)
+
+    def outside(self, x: Tensor) -> Tensor:
+        """Say which entries lie outside the domain: ``(..., in) -> bool (..., in)``."""
+        return (x < self.lower) | (x > self.upper)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}"

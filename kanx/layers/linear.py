@@ -1,0 +1,187 @@
+"""What all families share whose value is linear in the coefficients."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from kanx.layers.base import EdgeFamily
+
+if TYPE_CHECKING:
+    import sympy
+
+
+class LinearFamily(EdgeFamily):
+    r"""Edges of the form :math:`f_{io}(x) = \sum_g c_{gio} B_g(t(x))`, ``t`` in [-1, 1].
+
+    A subclass supplies the basis on the normalised input and its derivative; evaluation is one
+    basis expansion and one matrix product.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    n_basis : int
+        Number of basis functions of the family.
+    missing : bool, default=False
+        Whether NaN is a legal input. Then one more coefficient per edge is the value that the
+        edge takes where its input is missing.
+    domain, extrapolate
+        See `EdgeFamily`.
+    generator : torch.Generator, optional
+        Source of the random start.
+    """
+
+    coefficients: nn.Parameter
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        n_basis: int,
+        *,
+        missing: bool = False,
+        domain: tuple[float, float] = (-1.0, 1.0),
+        extrapolate: str = "linear",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features, domain=domain, extrapolate=extrapolate)
+        self.n_basis = n_basis
+        self.missing = missing
+        start = torch.randn(n_basis + missing, in_features, out_features, generator=generator)
+        self.coefficients = nn.Parameter(start * (0.1 / in_features**0.5))
+
+    # -- what a linear family must supply -----------------------------------------------------
+
+    @abstractmethod
+    def basis(self, t: Tensor) -> Tensor:
+        """Evaluate the basis at normalised inputs: ``(..., in) -> (..., n_basis, in)``."""
+
+    @abstractmethod
+    def basis_derivative(self, t: Tensor) -> Tensor:
+        """Differentiate the basis by ``t``: ``(..., in) -> (..., n_basis, in)``."""
+
+    @abstractmethod
+    def basis_prior(self) -> Tensor:
+        """Return the prior precision of the basis coefficients, ``(in, n_basis, n_basis)``."""
+
+    def basis_sympy(
+        self, coefficients: list[float], index: int, symbol: sympy.Expr
+    ) -> sympy.Expr | None:
+        """Return ``sum_g c_g B_g`` of input `index` as an expression of the normalised symbol."""
+        return None
+
+    # -- the shared implementation ------------------------------------------------------------
+
+    @property
+    def parameters_per_edge(self) -> int:
+        return self.n_basis + self.missing
+
+    def stacked_parameters(self) -> Tensor:
+        return self.coefficients
+
+    def load_stacked(self, values: Tensor) -> None:
+        with torch.no_grad():
+            self.coefficients.copy_(values)
+
+    def expand(self, x: Tensor) -> Tensor:
+        """Evaluate the basis, extrapolation and missing values included.
+
+        ``(..., in) -> (..., parameters_per_edge, in)``
+        """
+        filled, absent = self._fill(x)
+        t = self.normalise(filled)
+        if self.extrapolate == "family":
+            features = self.basis(t)
+        else:
+            inside = t.clamp(-1, 1)
+            features = self.basis(inside)
+            if self.extrapolate == "linear":
+                features = features + self._tangents(t)
+        return self._with_missing(features, absent, absent)
+
+    def expand_derivative(self, x: Tensor) -> Tensor:
+        """Differentiate `expand` by ``x``: ``(..., in) -> (..., parameters_per_edge, in)``."""
+        filled, absent = self._fill(x)
+        t = self.normalise(filled)
+        if self.extrapolate == "family":
+            features = self.basis_derivative(t)
+        else:
+            features = self.basis_derivative(t.clamp(-1, 1))
+            if self.extrapolate == "constant":
+                features = features * (t.abs() <= 1).unsqueeze(-2)
+        return self._with_missing(features * self.scale, absent, None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = (self.coefficients * self.mask).flatten(0, 1)  # (p * in, out)
+        return self.expand(x).flatten(-2) @ weight
+
+    def curves(self, x: Tensor) -> Tensor:
+        return torch.einsum("bgi,gio->bio", self.expand(x), self.coefficients * self.mask)
+
+    def slopes(self, x: Tensor) -> Tensor:
+        return torch.einsum(
+            "bgi,gio->bio", self.expand_derivative(x), self.coefficients * self.mask
+        )
+
+    def gradients(self, x: Tensor) -> Tensor:
+        return self.expand(x).unsqueeze(-1)
+
+    def prior(self) -> Tensor:
+        precision = self.basis_prior()
+        if not self.missing:
+            return precision
+        full = torch.zeros(self.in_features, self.n_basis + 1, self.n_basis + 1).to(precision)
+        full[:, :-1, :-1] = precision
+        full[:, -1, -1] = 1
+        return full
+
+    def refit(
+        self, x: Tensor, targets: Tensor, weight: Tensor | None = None, ridge: float = 1e-10
+    ) -> None:
+        features = self.expand(x).double().movedim(-1, 0)  # (in, batch, p)
+        wanted = targets.double().movedim(1, 0)  # (in, batch, out)
+        w = torch.ones(len(x)).to(features) if weight is None else weight.to(features)
+        gram = features.mT @ (features * w[:, None])
+        level = gram.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(1e-300)
+        penalty = self.prior().to(gram)
+        penalty = penalty / penalty.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
+        system = gram + ridge * level[:, None, None] * penalty
+        solution = torch.linalg.solve(system, features.mT @ (wanted * w[:, None]))
+        self.load_stacked(solution.movedim(0, 1).to(self.coefficients))
+
+    def sympy_inside(self, edge: tuple[int, int], t: sympy.Symbol) -> sympy.Expr | None:
+        i, o = edge
+        values = (self.coefficients * self.mask).detach().double()[: self.n_basis, i, o]
+        return self.basis_sympy(values.tolist(), i, t)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "missing": self.missing}
+
+    # -- details -----------------------------------------------------------------------------
+
+    def _fill(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        if not self.missing:
+            return x, None
+        absent = torch.isnan(x)
+        return torch.where(absent, (self.lower + self.upper) / 2, x), absent
+
+    def _tangents(self, t: Tensor) -> Tensor:
+        ends = torch.ones(2, self.in_features).to(t) * torch.tensor([[-1.0], [1.0]]).to(t)
+        slope = self.basis_derivative(ends)  # (2, n_basis, in)
+        below = (t + 1).clamp_max(0).unsqueeze(-2)
+        above = (t - 1).clamp_min(0).unsqueeze(-2)
+        return below * slope[0] + above * slope[1]
+
+    def _with_missing(
+        self, features: Tensor, absent: Tensor | None, indicator: Tensor | None
+    ) -> Tensor:
+        if absent is None:
+            return features
+        features = torch.where(absent.unsqueeze(-2), 0, features)
+        extra = torch.zeros_like(features[..., :1, :])
+        if indicator is not None:
+            extra = indicator.unsqueeze(-2).to(features)
+        return torch.cat([features, extra], dim=-2)

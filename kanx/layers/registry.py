@@ -1,0 +1,32 @@
+"""The families by name; a new family is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kanx.layers.base import EdgeFamily
+from kanx.layers.gp import GaussianProcess
+from kanx.layers.lookup import Lookup
+from kanx.layers.pade import Pade
+from kanx.layers.slaf import SLAF
+from kanx.layers.spline import BSpline
+
+FAMILIES: dict[str, type[EdgeFamily]] = {
+    family.name: family for family in (GaussianProcess, SLAF, Pade, BSpline, Lookup)
+}
+
+
+def family_class(name: str) -> Callable[..., EdgeFamily]:
+    """Return the class of a family.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; the message lists the known ones.
+    """
+    if name not in FAMILIES:
+        raise ValueError(
+            f"edge={name!r} is unknown; choose one of {sorted(FAMILIES)}, or add your own class to "
+            "kanx.layers.FAMILIES"
+        )
+    return FAMILIES[name]

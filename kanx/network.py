@@ -1,0 +1,198 @@
+"""`KAN`: a stack of layers of learnable curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kanx.layers import EdgeFamily, KANLayer
+from kanx.layers.layer import EdgeSpec
+from kanx.nodes import Nodes
+
+Width = int | tuple[int, Sequence[int]]
+
+
+class KAN(nn.Module):
+    r"""Compose layers of learnable curves; nodes add, or multiply where asked to.
+
+    Parameters
+    ----------
+    widths : sequence of int or (int, sequence of int)
+        Number of nodes of every layer, inputs first. A pair ``(a, [2, 3])`` is a layer of ``a``
+        adding nodes and two multiplication nodes, of two and of three factors.
+    edge : str, mapping, or sequence of these with one entry per input, default="gp"
+        Edge family of the layers that see the inputs; see `KANLayer`.
+    hidden_edge : str or mapping, optional
+        Edge family of the later layers; `edge` where that is one specification, else ``"gp"``.
+    skip : bool, default=False
+        Whether the inputs also reach the output directly, by curves of their own.
+    random_state : int, optional
+        Seed of the start; without it the global generator of torch is used.
+    **options
+        Options of the family when `edge` is one name.
+
+    Raises
+    ------
+    ValueError
+        If the widths do not describe a network or an edge is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = KAN([4, 5, 1], edge="pade", random_state=0)
+    >>> net(torch.zeros(3, 4)).shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[Width],
+        edge: EdgeSpec | Sequence[EdgeSpec] = "gp",
+        *,
+        hidden_edge: EdgeSpec | None = None,
+        skip: bool = False,
+        random_state: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if len(widths) < 2 or not isinstance(widths[0], int) or widths[0] < 1:
+            raise ValueError(
+                f"widths must hold the number of inputs and at least one layer, got {list(widths)}"
+            )
+        generator = None
+        if random_state is not None:
+            generator = torch.Generator().manual_seed(random_state)
+        single = isinstance(edge, str | Mapping)
+        later: EdgeSpec = hidden_edge or (edge if single else "gp")  # type: ignore[assignment]
+        # options without a hidden_edge of its own hold for every layer
+        shared = options if hidden_edge is None and single else {}
+        self.nodes: list[Nodes] = nn.ModuleList(_nodes(w) for w in widths[1:])  # type: ignore[assignment]
+        self.layers: list[KANLayer] = nn.ModuleList()  # type: ignore[assignment]
+        width = widths[0]
+        for depth, nodes in enumerate(self.nodes):
+            spec, chosen = (edge, options) if depth == 0 else (later, shared)
+            layer = KANLayer(width, nodes.sums_needed, spec, generator=generator, **chosen)
+            self.layers.append(layer)
+            width = nodes.width
+        self.skip: KANLayer | None = None
+        if skip and len(widths) > 2:
+            self.skip = KANLayer(widths[0], width, edge, bias=False, generator=generator, **options)
+        self.in_features = widths[0]
+        self.out_features = width
+
+    # -- presets -----------------------------------------------------------------------------
+
+    @classmethod
+    def additive(cls, in_features: int, out_features: int = 1, **options: Any) -> KAN:
+        """Build the generalised additive model: one curve per input, exactly additive."""
+        return cls([in_features, out_features], **options)
+
+    @classmethod
+    def kst(cls, in_features: int, outer: int, out_features: int = 1, **options: Any) -> KAN:
+        r"""Build the Kolmogorov superposition with ``outer`` functions.
+
+        .. math:: f(x) = \sum_{q=1}^{Q} \Phi_q\Big(\sum_{p=1}^{n} \psi_{qp}(x_p)\Big)
+
+        ``Q = 2 n + 1`` is Kolmogorov's theorem; ``Q = 1`` the most readable network. There are
+        ``Q (n + 1)`` curves to read (Sun et al. 2020, arXiv:2006.06057).
+        """
+        return cls([in_features, outer, out_features], **options)
+
+    # -- evaluation --------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(..., in_features)`` to ``(..., out_features)``."""
+        h = x
+        for layer, nodes in zip(self.layers, self.nodes, strict=True):
+            h = nodes(layer(h))
+        return h if self.skip is None else h + self.skip(x)
+
+    def activations(self, x: Tensor) -> list[Tensor]:
+        """Return the values that enter every layer and the output: ``layers + 1`` tensors."""
+        values = [x]
+        for layer, nodes in zip(self.layers, self.nodes, strict=True):
+            values.append(nodes(layer(values[-1])))
+        if self.skip is not None:
+            values[-1] = values[-1] + self.skip(x)
+        return values
+
+    def sensitivities(self, x: Tensor, output: int = 0) -> list[Tensor]:
+        """Differentiate one output by the sums of every layer: a list of ``(batch, sums)``."""
+        entering = self.activations(x)[:-1]
+        upstream = torch.zeros(len(x), self.out_features).to(x)
+        upstream[:, output] = 1
+        found: list[Tensor] = []
+        for layer, nodes, h in zip(
+            reversed(self.layers), reversed(self.nodes), reversed(entering), strict=True
+        ):
+            upstream = nodes.pull_back(layer(h), upstream)
+            found.insert(0, upstream)
+            upstream = layer.input_jacobian(h, upstream)
+        return found
+
+    # -- structure ---------------------------------------------------------------------------
+
+    @property
+    def all_layers(self) -> list[KANLayer]:
+        """The layers, followed by the skip layer where there is one."""
+        return [*self.layers] + ([] if self.skip is None else [self.skip])
+
+    def bundles(self) -> Iterator[tuple[KANLayer, EdgeFamily, list[int]]]:
+        """Yield every bundle of edges with its layer and its input columns."""
+        for layer in self.all_layers:
+            for bundle, columns in zip(layer.bundles, layer.columns, strict=True):
+                yield layer, bundle, columns
+
+    @property
+    def n_edges(self) -> int:
+        """Number of curves that are not pruned."""
+        return sum(int(layer.mask.sum().item()) for layer in self.all_layers)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters on edges that are not pruned, biases included."""
+        total = 0
+        for _, bundle, _ in self.bundles():
+            total += bundle.parameters_per_edge * int(bundle.mask.sum().item())
+        return total + sum(0 if la.bias is None else la.bias.numel() for la in self.all_layers)
+
+    def config(self) -> dict[str, Any]:
+        """Return the description that `from_config` rebuilds the network from (JSON-compatible)."""
+        widths: list[Any] = [self.in_features]
+        widths += [[n.sums, list(n.products)] if n.products else n.sums for n in self.nodes]
+        return {
+            "widths": widths,
+            "edges": [layer.specs() for layer in self.all_layers],
+            "skip": self.skip is not None,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> KAN:
+        """Rebuild a network from `config`; its parameters still have to be loaded.
+
+        Raises
+        ------
+        ValueError
+            If the description is inconsistent.
+        """
+        widths = [w if isinstance(w, int) else (int(w[0]), tuple(w[1])) for w in config["widths"]]
+        edges = config["edges"]
+        if len(edges) != len(widths) - 1 + bool(config["skip"]):
+            raise ValueError(f"{len(widths) - 1} layers need as many edge lists, got {len(edges)}")
+        generator_seed = 0  # every start value is overwritten by the caller
+        net = cls(widths, edges[0], skip=bool(config["skip"]), random_state=generator_seed)
+        for depth, spec in enumerate(edges[1:], 1):
+            old = net.all_layers[depth]
+            layer = KANLayer(old.in_features, old.out_features, spec, bias=old.bias is not None)
+            if depth < len(net.layers):
+                net.layers[depth] = layer
+            else:
+                net.skip = layer
+        return net
+
+
+def _nodes(width: Width) -> Nodes:
+    return Nodes(width) if isinstance(width, int) else Nodes(width[0], width[1])

@@ -1,0 +1,1 @@
+"""The search for a law: reductions by symmetry, ridge units, sparse sums, polish and front."""

@@ -120,9 +120,9 @@ def _compute(
 
 
 def _power(base: Any, exponent: sp.Expr, value: Callable[[Any], Any]) -> Any:
-    """Raise to a power; roots and reciprocals by the operations that are exact for them."""
-    if exponent == sp.S.Half:
-        return base**0.5
-    if exponent.is_Integer:
-        return 1 / base ** -int(exponent) if exponent.is_negative else base ** int(exponent)
+    """Raise to a power; a negative integer power is the reciprocal of a positive one."""
+    if exponent.is_Number:
+        if exponent.is_Integer and exponent.is_negative:
+            return 1 / base ** -float(exponent)
+        return base ** float(exponent)
     return base ** value(exponent)

@@ -75,7 +75,7 @@ def from_record(record: Any, build: Callable[..., _F]) -> _F:
             [_text(name) for name in _list(record["names"])],
             constants=[_constant(entry) for entry in _list(record["constants"])],
             units=_mapping(record["units"], _text),
-            ranges=_mapping(record["ranges"], lambda ends: tuple(map(_number, _list(ends, 2)))),
+            ranges=_mapping(record["ranges"], _interval),
             target=_text(record["target"]),
             scores=_mapping(record["scores"], _number),
             status=_text(record["status"]),
@@ -114,6 +114,12 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"expected a number, got {value!r}")
     return float(value)
+
+
+def _interval(ends: Any) -> tuple[float, float]:
+    if not isinstance(ends, list) or len(ends) != 2:
+        raise ValueError(f"a range must be a list [low, high], got {str(ends)[:60]}")
+    return _number(ends[0]), _number(ends[1])
 
 
 def _text(value: Any) -> str:

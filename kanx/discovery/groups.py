@@ -115,10 +115,10 @@ def _round_one_gauge(
         directions[:, list(pivots)] = np.eye(d)
     unit = descend(problem, gate, directions, free_gate, free, iterations=15)
     ceiling = unit.loss * tolerance + 1e-20
-    for largest in (2, 4):
+    for largest in (1, 2, 4):
         gate, directions = unit.gate.copy(), unit.directions.copy()
-        gate[:] = [float(nearest_rational(e, largest)) for e in gate]
-        directions[:] = [[float(nearest_rational(e, largest)) for e in row] for row in directions]
+        for entries in (gate, directions):
+            entries.flat = [float(nearest_rational(e, largest)) for e in entries.flat]
         if _loss(problem, gate, directions) <= ceiling:
             return _as_reduction(gate, directions, _loss(problem, gate, directions), largest)
     return _round_in_turn(problem, unit, free_gate, free, ceiling)

@@ -1,0 +1,143 @@
+"""Keep the best formula of every size, fitted on all rows, and choose by description length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kanx.discovery.data import EXACT_LOSS, Data
+from kanx.discovery.least_squares import Fit, fit_constants, weighted_loss
+from kanx.discovery.trees import Tree, evaluate
+from kanx.functions import FUNCTIONS
+
+LOG2 = float(np.log(2.0))
+
+
+def structure_bits(tree: Tree, n_variables: int) -> float:
+    """Return the description length of a tree without its free constants.
+
+    Operators cost 2 bits a child, variables ``log2`` of their number, functions their price in the
+    table, exact numbers the length of their digits.
+    """
+    bits = 0.0
+    for node in tree.walk():
+        if node.kind == "variable":
+            bits += 1.0 + np.log2(n_variables + 1.0)
+        elif node.kind == "number":
+            numerator, denominator = abs(node.value.numerator), node.value.denominator
+            bits += 1.0 + np.log2(1.0 + numerator) + 2.0 * np.log2(denominator)
+        elif node.kind == "function":
+            bits += 2.0 + FUNCTIONS[node.name].price_bits
+        else:
+            bits += 2.0
+    return float(bits)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Hold a fitted formula with its relative loss and complexity (nodes)."""
+
+    fit: Fit
+    loss: float
+    complexity: int
+    score: float
+
+    @property
+    def tree(self) -> Tree:
+        """The expression."""
+        return self.fit.tree
+
+
+@dataclass
+class Archive:
+    """Collect candidates; the front is the best candidate of each complexity.
+
+    Parameters
+    ----------
+    data : Data
+        Rows on which candidates are fitted and scored.
+    max_complexity : int
+        Larger trees are refused.
+    """
+
+    data: Data
+    max_complexity: int = 80
+    best: dict[int, Candidate] = field(default_factory=dict)
+    seen: set[Tree] = field(default_factory=set)
+    floor: float = EXACT_LOSS
+
+    def score(self, tree: Tree, loss: float) -> float:
+        """Return the description length in nats: fit, constants and structure.
+
+        ``N/2 log(loss) + k/2 log N + bits log 2`` with the loss floored at rounding error.
+        """
+        n = self.data.n_rows
+        k = len(tree.constants)
+        return float(
+            0.5 * n * np.log(loss + self.floor)
+            + 0.5 * k * np.log(n)
+            + LOG2 * structure_bits(tree, len(self.data.columns))
+        )
+
+    def consider(self, tree: Tree, iterations: int = 40) -> Candidate | None:
+        """Fit a tree and keep it if it is the best of its size; None if it is not finite."""
+        skeleton = tree.with_constants(np.round(tree.constants, 2))
+        complexity = sum(1 for _ in tree.walk())
+        if skeleton in self.seen or complexity > self.max_complexity:
+            return None
+        self.seen.add(skeleton)
+        tree = self._prefit(tree)
+        data = self.data
+        tolerance = 1e-30 * data.size
+        fit = fit_constants(tree, data.columns, data.y, data.weight, iterations, tolerance)
+        return self.keep(fit, complexity)
+
+    def _prefit(self, tree: Tree) -> Tree:
+        """Move the constants on a few rows first: cheap, and most candidates die here."""
+        data = self.data
+        if data.n_rows <= 800 or not len(tree.constants):
+            return tree
+        rows = np.arange(0, data.n_rows, data.n_rows // 400)
+        part = data.rows(rows)
+        fit = fit_constants(tree, part.columns, part.y, part.weight, 40)
+        whole = weighted_loss(fit.tree, data.columns, data.y, data.weight)
+        start = weighted_loss(tree, data.columns, data.y, data.weight)
+        return fit.tree if whole < start else tree
+
+    def keep(self, fit: Fit, complexity: int | None = None) -> Candidate | None:
+        """File a fitted tree; return it, or None if it is not finite."""
+        loss = fit.loss / self.data.size
+        if not np.isfinite(loss) or not np.isfinite(fit.tree.constants).all():
+            return None
+        size = complexity or sum(1 for _ in fit.tree.walk())
+        candidate = Candidate(fit, loss, size, self.score(fit.tree, loss))
+        if size not in self.best or candidate.score < self.best[size].score:
+            self.best[size] = candidate
+        return candidate
+
+    def champion(self) -> Candidate | None:
+        """Return the candidate with the shortest description."""
+        return min(self.best.values(), key=lambda c: c.score, default=None)
+
+    def front(self) -> list[Candidate]:
+        """Return the candidates that no simpler one beats, simplest first."""
+        kept: list[Candidate] = []
+        for size in sorted(self.best):
+            candidate = self.best[size]
+            if not kept or candidate.loss < 0.999 * kept[-1].loss:
+                kept.append(candidate)
+        return kept
+
+    def is_solved(self, level: float = 0.01) -> bool:
+        """Return whether the champion is exact, or leaves nothing but noise."""
+        champion = self.champion()
+        if champion is None:
+            return False
+        if champion.loss < 1e-20:
+            return True
+        residual = self.data.y - evaluate(champion.tree, self.data.columns)
+        return (
+            champion.loss > 1e-12
+            and self.data.lack_of_fit(residual, len(champion.tree.constants)) > level
+        )

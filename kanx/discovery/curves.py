@@ -1,0 +1,181 @@
+"""Name a curve in one coordinate: ``y = gate * m(z) * (c0 + c1 h(c w))^(1/r)``, all shapes scanned.
+
+The scale ``c`` has a grid in units of the data, ``w`` is a power of one coordinate or a product of
+coordinates, and ``m`` a monomial; each combination costs three dot products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanx.discovery.atoms import HALF, ONE, Atom, plus_one
+from kanx.discovery.reduced import LINK_POWERS, ReducedProblem, linked_target
+from kanx.discovery.trees import (
+    Tree,
+    constant,
+    evaluate,
+    function,
+    monomial,
+    number,
+    power,
+    product,
+    substitute,
+    total,
+    variable,
+)
+
+Array = NDArray[np.float64]
+SMOOTH_STEPS = np.geomspace(0.04, 40.0, 26)
+ANGLE_STEPS = np.concatenate([np.geomspace(0.3, 3.0, 8), np.arange(4.0, 64.0, 0.9)])
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Hold the scanned shapes: their values and how to build each."""
+
+    values: Array  # (shapes, rows)
+    trees: list[Tree]
+    prices: Array
+
+
+def curve_arguments(columns: Array) -> list[Tree]:
+    """Return powers of the coordinates and of their products, legal on the data."""
+    d = len(columns)
+    exponents = [(1,), (2,), (HALF,), (-1,), (-2,), (-HALF,), (3,)]
+    if d == 2:
+        exponents = [(1, 0), (0, 1), (2, 0), (0, 2), (1, 1), (1, -1), (-1, 1), (-1, 0), (0, -1)]
+    if d >= 3:
+        units = np.eye(d, dtype=int)
+        exponents = [tuple(u) for u in units] + [tuple(-u) for u in units]
+        exponents += [tuple(units[i] + s * units[j]) for i in range(d) for j in range(i) for s in (1, -1)]
+    found = []
+    for e in exponents:
+        tree = monomial([Fraction(int(2 * x), 2) for x in e], [variable(k) for k in range(d)])
+        values = evaluate(tree, columns)
+        if np.isfinite(values).all() and np.abs(values).max() < 1e6 * np.abs(values).mean():
+            found.append(tree)
+    return found
+
+
+def _scaled_shapes(w: Tree, peak: float, allowed: Collection[str] | None) -> list[Tree]:
+    def usable(name: str) -> bool:
+        return allowed is None or name in allowed
+
+    trees: list[Tree] = []
+    for g in SMOOTH_STEPS:
+        for sign in (1.0, -1.0):
+            u = product(constant(sign * g / peak), w)
+            if sign > 0 or g < 1:
+                trees += [power(plus_one(u), q) for q in (-1, HALF, -HALF, -2, Fraction(-3, 2))]
+            if usable("exp"):
+                trees.append(function("exp", u))
+            if usable("log") and (sign > 0 or g < 1):
+                trees.append(function("log", plus_one(u)))
+        u = product(constant(g / peak), w)
+        if usable("exp"):
+            trees.append(power(total(function("exp", u), number(-1)), -1))
+            trees.append(power(total(function("exp", u), ONE), -1))
+        trees += [function(n, u) for n in ("tanh", "atan", "cosh", "sinh") if usable(n)]
+        if usable("cosh"):
+            trees.append(power(function("cosh", u), -1))
+        trees += [function(n, u) for n in ("asin", "acos") if g <= 1 and usable(n)]
+    for g in ANGLE_STEPS:
+        u = product(constant(g / peak), w)
+        trees += [function(n, u) for n in ("sin", "cos") if usable(n)]
+        trees += [power(function(n, u), 2) for n in ("sin",) if usable(n)]
+        if g < 1.5 and usable("tan"):
+            trees.append(function("tan", u))
+    return trees
+
+
+def scan_of(columns: Array, allowed: Collection[str] | None) -> Scan:
+    """Evaluate every scaled shape of every argument."""
+    values, trees, prices = [], [], []
+    for w in curve_arguments(columns):
+        peak = float(np.abs(evaluate(w, columns)).max())
+        for tree in _scaled_shapes(w, peak, allowed):
+            v = evaluate(tree, columns)
+            size = np.abs(v).max()
+            if np.isfinite(size) and size < 1e9 and v.std() > 1e-6 * size:
+                values.append(v)
+                trees.append(tree)
+                prices.append(sum(1 for _ in tree.walk()))
+        if allowed is None or "log" in allowed:
+            v = evaluate(function("log", w), columns)
+            if np.isfinite(v).all():
+                values.append(v)
+                trees.append(function("log", w))
+                prices.append(3)
+    return Scan(np.array(values), trees, np.array(prices, float))
+
+
+def named_curves(
+    problem: ReducedProblem,
+    scan: Scan,
+    prefixes: list[Atom],
+    links: tuple[Fraction, ...] = LINK_POWERS,
+    keep: int = 20,
+) -> list[Tree]:
+    """Return the best candidate laws in the inputs, the most promising first."""
+    ranked: list[tuple[float, int, Fraction, Atom, float]] = []
+    n_rows = len(problem.y)
+    for prefix in prefixes:
+        for link in links:
+            linked = linked_target(problem, link, prefix.values)
+            if linked is None:
+                continue
+            target, weight, sign = linked
+            losses = _two_parameter_losses(scan.values, target, weight)
+            price = scan.prices + prefix.price + (0.0 if link == 1 else 3.0)
+            rank = n_rows * np.log(losses + problem.floor) + 1.4 * price
+            for k in _best_of_each_shape(rank, scan, 6):
+                ranked.append((float(rank[k]), int(k), link, prefix, sign))
+    ranked.sort(key=lambda item: item[0])
+    return [_build(problem, scan, *item[1:]) for item in ranked[:keep]]
+
+
+def _best_of_each_shape(rank: Array, scan: Scan, keep: int) -> list[int]:
+    """Return the best entries, at most one per (shape, argument): neighbours on the grid agree."""
+    chosen: list[int] = []
+    seen: set[Tree] = set()
+    for k in np.argsort(rank, kind="stable")[: 8 * keep]:
+        skeleton = scan.trees[k].with_constants(np.zeros(len(scan.trees[k].constants)))
+        if skeleton not in seen:
+            seen.add(skeleton)
+            chosen.append(int(k))
+        if len(chosen) == keep:
+            break
+    return chosen
+
+
+def _two_parameter_losses(values: Array, target: Array, weight: Array) -> Array:
+    """Return the relative loss of ``c0 + c1 h`` for every row of ``values``."""
+    mass = weight.sum()
+    t = target - (weight @ target) / mass
+    means = values @ weight / mass
+    variances = (values**2) @ weight - mass * means**2
+    covariances = values @ (weight * t)
+    size = float(weight @ t**2) + 1e-300
+    with np.errstate(all="ignore"):
+        explained = covariances**2 / (variances * size)
+    explained[~(variances > 1e-12 * ((values**2) @ weight))] = 0.0
+    return np.maximum(1.0 - explained, 0.0)
+
+
+def _build(
+    problem: ReducedProblem, scan: Scan, index: int, link: Fraction, prefix: Atom, sign: float
+) -> Tree:
+    linked = linked_target(problem, link, prefix.values)
+    assert linked is not None  # it was ranked
+    target, weight, _ = linked
+    root = np.sqrt(weight)
+    design = np.c_[np.ones_like(target), scan.values[index]] * root[:, None]
+    c0, c1 = np.linalg.lstsq(design, target * root, rcond=None)[0]
+    inner = total(constant(c0), product(constant(c1), scan.trees[index]))
+    outer = product(number(int(sign)), prefix.tree, power(inner, 1 / link))
+    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees))

@@ -1,0 +1,91 @@
+"""The rows a search works on, and the test of whether a formula leaves structure behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from kanx.discovery.ridge import chebyshev
+
+Array = NDArray[np.float64]
+EXACT_LOSS = 1e-18  # relative: float64 rounding of an exact formula stays far below
+
+
+@dataclass(frozen=True)
+class Data:
+    """Hold inputs and a target for a search.
+
+    Parameters
+    ----------
+    columns : array of shape (variables, rows)
+        Inputs.
+    y : array of shape (rows,)
+        Target divided by its root mean square.
+    weight : array of shape (rows,)
+        Weights with mean 1.
+    """
+
+    columns: Array
+    y: Array
+    weight: Array
+
+    @cached_property
+    def size(self) -> float:
+        """Weighted sum of squares of the target: the unit of relative losses."""
+        return float(np.sum(self.weight * self.y**2)) + 1e-300
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+    def rows(self, chosen: Array) -> Data:
+        """Return the data on a subset of the rows."""
+        return Data(self.columns[:, chosen], self.y[chosen], self.weight[chosen])
+
+    def lack_of_fit(self, residual: Array, n_parameters: int) -> float:
+        """Return the p-value of an F-test that the residual still depends on the inputs.
+
+        The residual is regressed on Chebyshev polynomials of each input and on products of two;
+        a small value says that a formula is not the whole truth.
+        """
+        basis = self._test_basis
+        n, p = basis.shape
+        free = n - p - n_parameters
+        if free < 10:
+            return 1.0
+        root = np.sqrt(self.weight)
+        r = residual * root
+        q = self._test_range
+        explained = float(np.sum((q.T @ r) ** 2))
+        rest = float(r @ r) - explained
+        if rest <= 0:
+            return 0.0
+        statistic = (explained / p) / (rest / free)
+        return float(stats.f.sf(statistic, p, free))
+
+    @cached_property
+    def _test_basis(self) -> Array:
+        low = self.columns.min(axis=1, keepdims=True)
+        high = self.columns.max(axis=1, keepdims=True)
+        t = 2.0 * (self.columns - low) / (high - low + 1e-300) - 1.0
+        degree = 6 if self.n_rows >= 200 else 3
+        tables = [chebyshev(column, degree)[0][:, 1:] for column in t]
+        blocks = [np.ones((self.n_rows, 1)), *tables]
+        room = self.n_rows // 8 - sum(b.shape[1] for b in blocks)
+        for i, j in combinations(range(len(t)), 2):
+            for a in range(2):
+                for b in range(2):
+                    if room > 0:
+                        blocks.append((tables[i][:, a] * tables[j][:, b])[:, None])
+                        room -= 1
+        return np.hstack(blocks)
+
+    @cached_property
+    def _test_range(self) -> Array:
+        return np.linalg.qr(self._test_basis * np.sqrt(self.weight)[:, None])[0]

@@ -1,0 +1,139 @@
+"""A law in reduced coordinates: ``y = gate * F(z)^(1/r)`` with ``F`` a sparse sum or a quotient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanx.discovery.atoms import Dictionary
+from kanx.discovery.sums import select
+from kanx.discovery.trees import Tree, constant, number, power, product, substitute, total
+
+Array = NDArray[np.float64]
+LINK_POWERS: tuple[Fraction, ...] = (
+    Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2)
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ReducedProblem:
+    """State the data in reduced coordinates.
+
+    Parameters
+    ----------
+    coordinates : array of shape (coordinates, rows)
+        Values of the groups and axes.
+    gate : array of shape (rows,)
+        Common factor.
+    y, weight : arrays of shape (rows,)
+        Target (smoothed if noisy) and weights.
+    coordinate_trees, gate_tree : trees of the groups and of the gate in the inputs
+    floor : float
+        Relative loss that the noise explains.
+    """
+
+    coordinates: Array
+    gate: Array
+    y: Array
+    weight: Array
+    coordinate_trees: tuple[Tree, ...]
+    gate_tree: Tree
+    floor: float
+
+
+def linked_target(
+    problem: ReducedProblem, link: Fraction, prefix: Array | float = 1.0
+) -> tuple[Array, Array, float] | None:
+    """Return ``(s y / (gate * prefix))^r``, its weights by the delta method, and the sign ``s``.
+
+    None where the link has no inverse: both signs under an even power, or a pole.
+    """
+    with np.errstate(all="ignore"):
+        gate = problem.gate * prefix
+        t = problem.y / gate
+        sign = 1.0
+        if link.denominator > 1 or link.numerator % 2 == 0:
+            sign = -1.0 if t[np.argmax(np.abs(t))] < 0 else 1.0
+            t = sign * t
+            if (t <= 0).any():
+                return None
+        if link < 0 and np.abs(t).min() < 1e-4 * np.abs(t).max():
+            return None
+        r = float(link)
+        target = t**r
+        slope = np.abs(r * t ** (r - 1.0) / gate)
+        weight = problem.weight / np.maximum(slope, 1e-3 * np.median(slope)) ** 2
+    if not (np.isfinite(target).all() and np.isfinite(weight).all() and weight.sum() > 0):
+        return None
+    return target, weight / weight.mean(), sign
+
+
+def sparse_sums(
+    problem: ReducedProblem,
+    dictionary: Dictionary,
+    links: tuple[Fraction, ...] = LINK_POWERS,
+    pairs_among: int = 1500,
+    beam: int = 40,
+    terms: int = 3,
+    keep: int = 12,
+) -> list[Tree]:
+    """Return candidate laws in the inputs, the most promising first.
+
+    Each is ``gate * (c0 + sum c_k f_k)^(1/r)`` or, for ``r = 1``, also a quotient of two sums.
+    """
+    ranked: list[tuple[float, Tree]] = []
+    for link in links:
+        linked = linked_target(problem, link)
+        if linked is None:
+            continue
+        target, weight, sign = linked
+        features, prices, n_plain = dictionary.values, dictionary.prices, len(dictionary.values)
+        if link == 1:
+            cheap = np.argsort(prices, kind="stable")[:400]
+            features = np.vstack([features, features[cheap] * target])
+            prices = np.concatenate([prices, prices[cheap] + 2.0])
+        else:
+            cheap = np.zeros(0, int)
+        chosen = select(
+            features, prices, target, weight, problem.floor, pairs_among, beam, terms, keep
+        )
+        for selection in chosen:
+            tree = _build(problem, dictionary, features, target, weight, selection.features,
+                          n_plain, cheap, link, sign)  # fmt: skip
+            penalty = 0.0 if link == 1 else 3.0
+            ranked.append((selection.rank + penalty, tree))
+    ranked.sort(key=lambda item: item[0])
+    return [tree for _, tree in ranked]
+
+
+def _build(
+    problem: ReducedProblem,
+    dictionary: Dictionary,
+    features: Array,
+    target: Array,
+    weight: Array,
+    chosen: tuple[int, ...],
+    n_plain: int,
+    cheap: Array,
+    link: Fraction,
+    sign: float,
+) -> Tree:
+    root = np.sqrt(weight)
+    design = np.vstack([np.ones_like(target), features[list(chosen)]]).T
+    coefficients, *_ = np.linalg.lstsq(design * root[:, None], target * root, rcond=None)
+    importance = np.abs(coefficients) * np.sqrt(np.mean(design**2, axis=0))
+    top = [constant(coefficients[0])] if importance[0] > 1e-8 * importance.max() else []
+    bottom: list[Tree] = []
+    for c, k in zip(coefficients[1:], chosen, strict=True):
+        if k < n_plain:
+            top.append(product(constant(c), dictionary.tree(k)))
+        else:
+            bottom.append(product(constant(-c), dictionary.tree(int(cheap[k - n_plain]))))
+    inner = total(*top)
+    if bottom:
+        inner = product(inner, power(total(number(1), *bottom), -1))
+    outer = product(number(int(sign)), power(inner, 1 / link))
+    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees))

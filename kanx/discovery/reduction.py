@@ -1,0 +1,208 @@
+"""Search one set of coordinates: which groups matter, then which formula of the groups."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanx.discovery.archive import Archive
+from kanx.discovery.atoms import atoms_of, build_dictionary, monomials_of
+from kanx.discovery.curves import named_curves, scan_of
+from kanx.discovery.groups import Reduction, rationalise
+from kanx.discovery.reduced import ReducedProblem, sparse_sums
+from kanx.discovery.ridge import RidgeProblem, RidgeUnit, _Projection, search_units
+from kanx.discovery.trees import Tree, evaluate, monomial, number, product, variable
+
+Array = NDArray[np.float64]
+ORDERS = {0: 0, 1: 10, 2: 7, 3: 5}
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Hold the coordinates of a search as trees in the inputs, with their values.
+
+    Parameters
+    ----------
+    positive : tuple of Tree
+        Coordinates that are positive on the data: they may enter groups.
+    axes : tuple of Tree
+        Coordinates with both signs: they enter the formula as they are.
+    positive_values, axis_values : arrays of shape (coordinates, rows)
+        Their values.
+    """
+
+    positive: tuple[Tree, ...]
+    axes: tuple[Tree, ...]
+    positive_values: Array
+    axis_values: Array
+
+
+def coordinates_of(trees: Sequence[Tree], columns: Array) -> Coordinates:
+    """Sort trees into positive coordinates (negative ones change sign) and axes."""
+    positive, axes, positive_values, axis_values = [], [], [], []
+    for tree in trees:
+        values = evaluate(tree, columns)
+        if values.max() < 0:
+            tree, values = product(number(-1), tree), -values
+        if values.min() > 1e-9 * values.max():
+            positive.append(tree)
+            positive_values.append(values)
+        else:
+            axes.append(tree)
+            axis_values.append(values)
+    shape = (0, columns.shape[1])
+    return Coordinates(
+        tuple(positive), tuple(axes),
+        np.array(positive_values).reshape(-1, shape[1]), np.array(axis_values).reshape(-1, shape[1]),
+    )  # fmt: skip
+
+
+@dataclass
+class ReducedSearch:
+    """Look for ``T(y) = gate * G(groups, axes)`` and name ``G``, for one set of coordinates.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where candidates are filed.
+    coordinates : Coordinates
+        Coordinates of the rows of the archive's data.
+    target : array of shape (rows,)
+        The target, or a function of it.
+    wrap : callable
+        Turns the tree of that function into the tree of the target.
+    weight : array of shape (rows,)
+        Weights of ``target``.
+    allowed : collection of str or None
+        Functions that may be used.
+    generator : numpy.random.Generator
+        Source of starts and of subsamples.
+    deadline : float
+        Value of ``time.monotonic()`` at which to stop.
+    """
+
+    archive: Archive
+    coordinates: Coordinates
+    target: Array
+    weight: Array
+    generator: np.random.Generator
+    deadline: float
+    allowed: Collection[str] | None = None
+    wrap: object = None
+
+    def problem(self, order: int, rows: Array | None = None) -> RidgeProblem:
+        """State the unit's data at this order of the series."""
+        values = self.coordinates.positive_values
+        logs = np.log(values).T
+        wide = bool(len(values)) and bool((values.max(axis=1) > 50 * values.min(axis=1)).any())
+        full = RidgeProblem(
+            logs - logs.mean(axis=0), self.coordinates.axis_values.T, self.target, self.weight,
+            order, wide,
+        )  # fmt: skip
+        return full if rows is None else full.reduced(rows)
+
+    def units(self, n_groups: int, starts: int | None = None) -> list[RidgeUnit]:
+        """Return the fitted units with this many groups."""
+        d = n_groups + len(self.coordinates.axes)
+        problem = self.problem(ORDERS.get(d, 3))
+        n = problem.logs.shape[1]
+        if n_groups > n:
+            return []
+        if n == 0 or n_groups == n:
+            unit = RidgeUnit(np.zeros(n), np.eye(n), 0.0)
+            size = float(np.sum(problem.weight * problem.y**2)) + 1e-300
+            loss = _Projection(problem, unit.gate, unit.directions).loss / size
+            return [RidgeUnit(unit.gate, unit.directions, loss)]
+        count = starts or (1 if n_groups == 0 else min(3 * n + 4, 16))
+        return search_units(problem, n_groups, self.generator, self.deadline, count)
+
+    def reductions(self, units: list[RidgeUnit], n_groups: int) -> list[Reduction]:
+        """Return rational groups of the best units."""
+        d = n_groups + len(self.coordinates.axes)
+        problem = self.problem(ORDERS.get(d, 3))
+        n, n_rows = problem.logs.shape[1], len(self.target)
+        if n == 0 or n_groups == n:
+            identity = tuple(tuple(Fraction(int(i == j)) for j in range(n)) for i in range(n))
+            return [Reduction((Fraction(0),) * n, identity, units[0].loss)]
+        noisy = units[0].loss > 1e-5
+        tolerance = 1.0 + (20.0 + 2.0 * n) / n_rows if noisy else 30.0
+        found: list[Reduction] = []
+        for unit in units[:2]:
+            if unit.loss < 2.0 * units[0].loss + 1e-12:
+                found += rationalise(problem, unit, tolerance)
+        unique = {(r.gate, r.groups): r for r in found}
+        return sorted(unique.values(), key=lambda r: (not r.is_exact, r.price))
+
+    def reduced_problem(self, reduction: Reduction, n_rows: int = 320) -> ReducedProblem:
+        """Return the data in the reduced coordinates; the target is smoothed if it is noisy."""
+        c = self.coordinates
+        n_all = len(self.target)
+        rows = np.arange(n_all)
+        if n_all > n_rows:
+            rows = np.sort(self.generator.permutation(n_all)[:n_rows])
+        trees = [monomial(g, c.positive) for g in reduction.groups]
+        gate_tree = monomial(reduction.gate, c.positive)
+        columns = self.archive.data.columns
+        coordinates = np.array([evaluate(t, columns[:, rows]) for t in trees]).reshape(-1, len(rows))
+        coordinates = np.vstack([coordinates, c.axis_values[:, rows]])
+        gate = evaluate(gate_tree, columns[:, rows])
+        y, floor = self._smoothed(reduction)
+        return ReducedProblem(
+            coordinates, gate, y[rows], self.weight[rows], (*trees, *c.axes), gate_tree, floor
+        )
+
+    def _smoothed(self, reduction: Reduction) -> tuple[Array, float]:
+        """Return the target, or its projection on a smooth surface where that only removes noise.
+
+        If a higher order lowers the loss clearly, the misfit is truncation and not noise.
+        """
+        gate = np.array([float(e) for e in reduction.gate])
+        groups = np.array([[float(e) for e in g] for g in reduction.groups])
+        groups = groups.reshape(-1, len(gate))
+        d = len(groups) + len(self.coordinates.axes)
+        order = ORDERS.get(d, 3)
+        size = float(np.sum(self.weight * self.target**2)) + 1e-300
+        low = _Projection(self.problem(order), gate, groups)
+        high = _Projection(self.problem(order + (4 if d <= 2 else 2)), gate, groups)
+        n, p = len(self.target), high.q.shape[1]
+        drop = (high.loss / max(n - p, 1)) / (low.loss / max(n - low.q.shape[1], 1) + 1e-300)
+        if low.loss / size < 1e-7 or drop < 0.7:
+            return self.target, 1e-16
+        smooth = low.fitted / np.sqrt(self.weight)
+        return smooth, low.loss / size * low.q.shape[1] / n + 1e-16
+
+    def name_curves(self, reduction: Reduction, keep: int = 15) -> None:
+        """Scan all shapes of the reduced coordinates and file the best."""
+        problem = self.reduced_problem(reduction)
+        scan = scan_of(problem.coordinates, self.allowed)
+        prefixes = monomials_of(problem.coordinates)
+        if len(prefixes) > 40:
+            prefixes = sorted(prefixes, key=lambda a: a.price)[:40]
+        self._file(named_curves(problem, scan, prefixes, keep=keep))
+
+    def name_sums(self, reduction: Reduction, size: int = 6000, terms: int = 3) -> None:
+        """Search sparse sums and quotients of the reduced coordinates and file the best."""
+        problem = self.reduced_problem(reduction)
+        atoms = atoms_of(problem.coordinates, self.allowed)
+        dictionary = build_dictionary(monomials_of(problem.coordinates), atoms, size)
+        self._file(sparse_sums(problem, dictionary, terms=terms)[:25])
+
+    def _file(self, trees: list[Tree]) -> None:
+        for tree in trees:
+            if time.monotonic() > self.deadline:
+                return
+            wrapped = tree if self.wrap is None else self.wrap(tree)  # type: ignore[operator]
+            self.archive.consider(wrapped)
+            champion = self.archive.champion()
+            if champion is not None and champion.loss < 1e-20:
+                return
+
+
+def all_variables(n: int) -> list[Tree]:
+    """Return the input columns as trees."""
+    return [variable(k) for k in range(n)]

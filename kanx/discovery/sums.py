@@ -1,0 +1,158 @@
+"""Sparse sums over the dictionary: exhaustive pairs of the cheap features, then a beam.
+
+For a target ``t`` the best few of ``t = c0 + sum c_k f_k`` are found; columns ``t h`` may be among
+the features, which makes the answer the quotient ``(c0 + sum c_k f_k) / (1 - sum d_j h_j)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Selection(NamedTuple):
+    """A set of features, its relative loss and the rank it earns (lower is better)."""
+
+    features: tuple[int, ...]
+    loss: float
+    rank: float
+
+
+@dataclass(frozen=True)
+class _Standardised:
+    """Features with the intercept and their length removed, and the target likewise."""
+
+    features: Array  # (features, rows)
+    target: Array  # (rows,)
+    prices: Array
+    rows: int
+    floor: float
+
+    def rank(self, loss: Array | float, price: Array | float) -> Array | float:
+        return self.rows * np.log(np.maximum(loss, 0.0) + self.floor) + 1.4 * price
+
+
+def select(
+    features: Array,
+    prices: Array,
+    target: Array,
+    weight: Array,
+    floor: float,
+    pairs_among: int = 2000,
+    beam: int = 60,
+    terms: int = 3,
+    keep: int = 25,
+) -> list[Selection]:
+    """Return the best small sets of features, best first.
+
+    Parameters
+    ----------
+    features : array of shape (features, rows)
+        Candidate terms; a constant is always added.
+    prices : array of shape (features,)
+        Complexity of each.
+    target, weight : arrays of shape (rows,)
+        Target and weights.
+    floor : float
+        Relative loss below which two answers are equally good.
+    pairs_among : int
+        How many of the cheapest features enter the exhaustive search of pairs.
+    beam, terms, keep : int
+        Width and depth of the beam, and number of answers.
+    """
+    data = _standardise(features, prices, target, weight, floor)
+    if data is None:
+        return []
+    correlation = data.features @ data.target
+    losses = 1.0 - correlation**2
+    order = np.argsort(data.rank(losses, prices), kind="stable")[: 4 * beam]
+    found = [Selection((int(k),), float(losses[k]), float(data.rank(losses[k], prices[k])))
+             for k in order]  # fmt: skip
+    frontier = found[:beam]
+    pairs = _exhaustive_pairs(data, correlation, pairs_among, 4 * beam)
+    found += pairs
+    for depth in range(2, terms + 1):
+        grown = _grow(data, frontier, beam)
+        if depth == 2:
+            grown += pairs
+        found += grown
+        unique = {s.features: s for s in grown}
+        frontier = sorted(unique.values(), key=lambda s: s.rank)[:beam]
+    unique = {s.features: s for s in found}
+    return sorted(unique.values(), key=lambda s: s.rank)[:keep]
+
+
+def _standardise(
+    features: Array, prices: Array, target: Array, weight: Array, floor: float
+) -> _Standardised | None:
+    root = np.sqrt(weight)
+    intercept = root / np.linalg.norm(root)
+    scaled = features * root
+    scaled -= np.outer(scaled @ intercept, intercept)
+    length = np.linalg.norm(scaled, axis=1, keepdims=True)
+    scaled /= np.maximum(length, 1e-12 * np.linalg.norm(features * root, axis=1, keepdims=True))
+    aim = target * root
+    aim = aim - (aim @ intercept) * intercept
+    size = np.linalg.norm(aim)
+    if not (np.isfinite(size) and size > 1e-12 * np.linalg.norm(target * root)):
+        return None
+    return _Standardised(scaled, aim / size, prices, features.shape[1], floor)
+
+
+def _exhaustive_pairs(
+    data: _Standardised, correlation: Array, among: int, keep: int
+) -> list[Selection]:
+    cheap = np.argsort(data.prices, kind="stable")[:among]
+    gram = data.features[cheap] @ data.features[cheap].T
+    c = correlation[cheap]
+    with np.errstate(all="ignore"):
+        gain = (c[:, None] ** 2 + c[None, :] ** 2 - 2 * c[:, None] * c[None, :] * gram) / (
+            1.0 - gram**2
+        )
+    gain[~np.isfinite(gain) | (1.0 - gram**2 < 1e-7)] = 0.0
+    gain[np.tril_indices(len(cheap))] = 0.0
+    price = data.prices[cheap][:, None] + data.prices[cheap][None, :] + 2.0
+    rank = data.rank(1.0 - np.minimum(gain, 1.0), price)
+    best = np.argpartition(rank, min(keep, rank.size - 1), axis=None)[:keep]
+    found = []
+    for position in best:
+        i, j = np.unravel_index(position, rank.shape)
+        if gain[i, j] > 0:
+            chosen = tuple(sorted((int(cheap[i]), int(cheap[j]))))
+            found.append(_exact_selection(data, chosen))
+    return found
+
+
+def _exact_selection(data: _Standardised, chosen: tuple[int, ...]) -> Selection:
+    block = data.features[list(chosen)].T
+    q, _ = np.linalg.qr(block)
+    residual = data.target - q @ (q.T @ data.target)
+    loss = float(residual @ residual)
+    price = float(data.prices[list(chosen)].sum()) + 2.0 * (len(chosen) - 1)
+    return Selection(chosen, loss, float(data.rank(loss, price)))
+
+
+def _grow(data: _Standardised, frontier: list[Selection], beam: int) -> list[Selection]:
+    grown: dict[tuple[int, ...], Selection] = {}
+    for state in frontier:
+        if state.loss < data.floor:
+            continue
+        q, _ = np.linalg.qr(data.features[list(state.features)].T)
+        residual = data.target - q @ (q.T @ data.target)
+        remaining = 1.0 - np.sum((data.features @ q) ** 2, axis=1)
+        gain = (data.features @ residual) ** 2 / np.maximum(remaining, 1e-9)
+        gain[remaining < 1e-7] = 0.0
+        price = data.prices[list(state.features)].sum() + 2.0 * len(state.features)
+        losses = np.maximum(state.loss - gain, 0.0)
+        rank = data.rank(losses, data.prices + price)
+        for k in np.argpartition(rank, min(8, len(rank) - 1))[:8]:
+            if k not in state.features:
+                chosen = tuple(sorted((*state.features, int(k))))
+                if chosen not in grown:
+                    grown[chosen] = _exact_selection(data, chosen)
+    return sorted(grown.values(), key=lambda s: s.rank)[: 2 * beam]

@@ -95,11 +95,11 @@ def _squared_exponential(c: Covariance, t: Tensor, z: Tensor) -> tuple[Tensor, T
 def _matern(c: Covariance, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     smoothness = c.parameters["smoothness"]
     rate = math.sqrt(2 * smoothness) / c.parameters["length_scale"]
-    signed = rate * (t - z)
-    r = signed.abs()
+    signed = (rate * (t - z)).clamp(-1e4, 1e4)  # beyond, the covariance is zero in any precision
+    r = torch.sqrt(signed * signed + 1e-16)  # smooth at 0, so that second derivatives are right
     decay = torch.exp(-r)
     if smoothness == 0.5:
-        return decay, -rate * signed.sign() * decay
+        return decay, -rate * signed / r * decay
     if smoothness == 1.5:
         return (1 + r) * decay, -rate * signed * decay
     return (1 + r + r * r / 3) * decay, -rate / 3 * signed * (1 + r) * decay
@@ -145,8 +145,8 @@ def _through_gpytorch(c: Covariance, t: Tensor, z: Tensor) -> tuple[Tensor, Tens
         kernel = c.kernel.to(s.dtype)
         return kernel(s.reshape(-1, 1, 1), z.reshape(-1, 1, 1)).to_dense().reshape(s.shape)
 
-    result = torch.func.jvp(value, (t,), (torch.ones_like(t),))
-    return result[0], result[1]
+    result, pull_back = torch.func.vjp(value, t)
+    return result, pull_back(torch.ones_like(result))[0]
 
 
 KINDS: dict[str, Callable[[Covariance, Tensor, Tensor], tuple[Tensor, Tensor]]] = {

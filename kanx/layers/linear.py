@@ -99,7 +99,7 @@ class LinearFamily(EdgeFamily):
             inside = t.clamp(-1, 1)
             features = self.basis(inside)
             if self.extrapolate == "linear":
-                features = features + self._tangents(t)
+                features = features + self._tangents(t - inside)
         return self._with_missing(features, absent, absent)
 
     def expand_derivative(self, x: Tensor) -> Tensor:
@@ -128,6 +128,11 @@ class LinearFamily(EdgeFamily):
 
     def gradients(self, x: Tensor) -> Tensor:
         return self.expand(x).unsqueeze(-1)
+
+    def input_jacobian(self, x: Tensor, upstream: Tensor) -> Tensor:
+        weight = (self.coefficients * self.mask).flatten(0, 1)  # (p * in, out)
+        pulled = (upstream @ weight.T).unflatten(-1, (-1, self.in_features))
+        return (self.expand_derivative(x) * pulled).sum(-2)
 
     def prior(self) -> Tensor:
         precision = self.basis_prior()
@@ -168,11 +173,14 @@ class LinearFamily(EdgeFamily):
         absent = torch.isnan(x)
         return torch.where(absent, (self.lower + self.upper) / 2, x), absent
 
-    def _tangents(self, t: Tensor) -> Tensor:
-        ends = torch.ones(2, self.in_features).to(t) * torch.tensor([[-1.0], [1.0]]).to(t)
-        slope = self.basis_derivative(ends)  # (2, n_basis, in)
-        below = (t + 1).clamp_max(0).unsqueeze(-2)
-        above = (t - 1).clamp_min(0).unsqueeze(-2)
+    def _tangents(self, beyond: Tensor) -> Tensor:
+        """Continue the basis by its tangents; ``beyond`` is how far ``t`` is past an end.
+
+        As ``t - t.clamp(-1, 1)``, its derivative vanishes at the ends, where both parts meet.
+        """
+        end = torch.ones(1, self.in_features).to(beyond)
+        slope = self.basis_derivative(torch.cat([-end, end]))  # (2, n_basis, in)
+        below, above = beyond.clamp_max(0).unsqueeze(-2), beyond.clamp_min(0).unsqueeze(-2)
         return below * slope[0] + above * slope[1]
 
     def _with_missing(

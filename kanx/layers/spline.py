@@ -151,7 +151,10 @@ class BSpline(LinearFamily):
     def _recursion(self, t: Tensor, degree: int) -> Tensor:
         """Cox-de Boor: all basis functions of a degree at once, ``(..., count, in)``."""
         u, knots = t.unsqueeze(-2), self.knots
-        values = ((u >= knots[:-1]) & (u < knots[1:])).to(t)
+        # intervals are closed on the left, from the end of the domain on on the right, so that
+        # value and derivative at both ends are those from inside
+        from_left = torch.where(knots < self.knots[-self.degree - 1], u >= knots, u > knots)
+        values = (from_left[..., :-1, :] & ~from_left[..., 1:, :]).to(t)
         for k in range(1, degree + 1):
             rising = (u - knots[: -k - 1]) / (knots[k:-1] - knots[: -k - 1])
             falling = (knots[k + 1 :] - u) / (knots[k + 1 :] - knots[1:-k])

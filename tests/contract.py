@@ -1,0 +1,116 @@
+"""What the contract suite needs to know of every edge family.
+
+A family that is registered must have an entry in `EXAMPLES`; `test_families.py` fails otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanx.layers import FAMILIES, EdgeFamily
+
+IN, OUT = 2, 3
+
+
+@dataclass(frozen=True)
+class Example:
+    """One way of building a family, with the facts that differ between families.
+
+    Parameters
+    ----------
+    options : dict
+        Keyword arguments of the family.
+    codes : int
+        Number of categories where inputs are category codes, 0 where they are measurements.
+    line : bool
+        Whether straight lines are in the family's span.
+    exact : bool
+        Whether the family has an exact expression.
+    refit_tolerance : float
+        Largest error of a refit to a curve of the family's own span, relative to its size.
+    """
+
+    options: dict[str, Any]
+    codes: int = 0
+    line: bool = True
+    exact: bool = True
+    refit_tolerance: float = 1e-6
+
+
+# The first example of a family runs in the whole suite, the others leave out compile and export.
+EXAMPLES: dict[str, tuple[Example, ...]] = {
+    "gp": (
+        Example({"control_points": 6}, exact=False),
+        Example(
+            {
+                "control_points": 5,
+                "kernel": {
+                    "kind": "matern",
+                    "parameters": {"length_scale": 0.8, "smoothness": 2.5},
+                    "parts": [],
+                },
+            },
+            exact=False,
+        ),
+    ),
+    "slaf": tuple(Example({"degree": 4, "basis": b}) for b in ("legendre", "chebyshev", "powers")),
+    "pade": tuple(
+        Example(
+            {"numerator_degree": 3, "denominator_degree": 2, "form": form}, refit_tolerance=0.05
+        )
+        for form in ("smooth", "A", "B", "C", "D", "product")
+    ),
+    "spline": tuple(Example({"intervals": 3, "degree": degree}) for degree in (3, 1, 2)),
+    "lookup": (Example({"categories": 3}, codes=3, line=False),),
+}
+
+CASES = [(name, index) for name, examples in EXAMPLES.items() for index, _ in enumerate(examples)]
+FIRST_CASES = [case for case in CASES if case[1] == 0]
+
+
+def example(case: tuple[str, int]) -> Example:
+    return EXAMPLES[case[0]][case[1]]
+
+
+def label(case: tuple[str, int]) -> str:
+    return f"{case[0]}{case[1] or ''}"
+
+
+def build(
+    case: tuple[str, int],
+    *,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+    shape: tuple[int, int] = (IN, OUT),
+    **options: Any,
+) -> EdgeFamily:
+    """Build a family from its example with parameters large enough to see their effect."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = {**example(case).options, **options}
+    family = FAMILIES[case[0]](*shape, generator=generator, **chosen).to(dtype).eval()
+    values = family.stacked_parameters().detach()
+    noise = torch.randn(values.shape, generator=generator, dtype=torch.float64)
+    family.load_stacked(values + 0.5 * noise.to(dtype))
+    return family
+
+
+def inputs(
+    case: tuple[str, int],
+    batch: int,
+    *,
+    dtype: torch.dtype = torch.float64,
+    reach: float = 1.6,
+    features: int = IN,
+    seed: int = 1,
+) -> Tensor:
+    """Draw inputs inside and outside the domain [-1, 1], or category codes."""
+    generator = torch.Generator().manual_seed(seed)
+    if example(case).codes:
+        codes = torch.randint(example(case).codes, (batch, features), generator=generator)
+        return codes.to(dtype)
+    uniform = torch.rand(batch, features, generator=generator, dtype=torch.float64)
+    return (reach * (2 * uniform - 1)).to(dtype)

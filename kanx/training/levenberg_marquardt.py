@@ -1,0 +1,136 @@
+"""Levenberg-Marquardt for a penalised loss in whitened coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanx.training.linearisation import Linearisation
+from kanx.training.losses import Loss
+from kanx.training.normal_equations import NormalEquations, assemble
+
+
+@dataclass
+class Problem:
+    """What is minimised: ``sum_n weight_n loss_n + 1/2 sum_j precision_j w_j^2``.
+
+    Parameters
+    ----------
+    linearisation : Linearisation
+    y : Tensor, (rows, ...)
+    weight : Tensor, (rows,)
+    """
+
+    linearisation: Linearisation
+    y: Tensor
+    weight: Tensor
+
+    def value(self, loss: Loss, w: Tensor, precision: Tensor) -> float:
+        """Return the penalised loss; NaN counts as infinite. Sets the network to ``w``."""
+        f = self.linearisation.outputs(w)
+        total = (loss.value(f, self.y) * self.weight).sum() + 0.5 * (precision * w * w).sum()
+        return total.item() if bool(torch.isfinite(total)) else float("inf")
+
+    def assemble(self, loss: Loss, w: Tensor, living: Tensor) -> NormalEquations:
+        """Return the normal equations at ``w``, which the network must be set to."""
+        return assemble(self.linearisation, loss, w, self.y, self.weight, living)
+
+
+@dataclass
+class Step:
+    """Where a minimisation ended.
+
+    Attributes
+    ----------
+    w : Tensor, (size,)
+    value : float
+        Penalised loss.
+    damping : float
+        To continue with.
+    equations : NormalEquations
+        At ``w``.
+    converged : bool
+        Whether the last accepted step gained less than the tolerance, or none was found.
+    """
+
+    w: Tensor
+    value: float
+    damping: float
+    equations: NormalEquations
+    converged: bool
+
+
+def minimise(
+    problem: Problem,
+    loss: Loss,
+    w: Tensor,
+    precision: Tensor,
+    living: Tensor,
+    *,
+    iterations: int = 20,
+    damping: float = 1e-3,
+    tol: float = 1e-5,
+) -> Step:
+    """Minimise the penalised loss from ``w`` by damped Gauss-Newton steps.
+
+    A step is taken only if it lowers the loss; one that gives NaN or infinity is rejected like
+    any other and the damping grows. The network is left at the result.
+
+    Parameters
+    ----------
+    problem, loss
+    w : Tensor, (size,)
+    precision : Tensor, (size,)
+    living : Tensor, bool (size,)
+    iterations : int, default=20
+        Largest number of accepted steps.
+    damping : float, default=1e-3
+        Start of Marquardt's factor, relative to the diagonal.
+    tol : float, default=1e-5
+        Stop when a step lowers the loss by less than this fraction (of at least one nat).
+
+    References
+    ----------
+    Marquardt: An algorithm for least-squares estimation of nonlinear parameters, 1963.
+    """
+    value = problem.value(loss, w, precision)
+    equations = problem.assemble(loss, w, living)
+    converged = False
+    for _ in range(iterations):
+        gradient = equations.gradient + precision[living] * w[living]
+        system = equations.curvature + torch.diag(precision[living])
+        found = None
+        while found is None and damping < 1e12:
+            step = solve_damped(system, -gradient, damping)
+            if step is not None:
+                trial = w.clone()
+                trial[living] += step
+                trial_value = problem.value(loss, trial, precision)
+                if trial_value < value:
+                    found = trial, trial_value
+            if found is None:
+                damping *= 5
+        if found is None:
+            problem.value(loss, w, precision)  # set the network back
+            converged = True
+            break
+        gain = value - found[1]
+        w, value = found
+        damping = max(damping / 5, 1e-12)
+        equations = problem.assemble(loss, w, living)
+        if gain < tol * max(1.0, abs(value)):
+            converged = True
+            break
+    return Step(w, value, damping, equations, converged)
+
+
+def solve_damped(system: Tensor, right: Tensor, damping: float) -> Tensor | None:
+    """Solve ``(A + damping diag A) s = r``; None where that is not positive definite."""
+    diagonal = system.diagonal().clamp_min(1e-300)
+    factor, info = torch.linalg.cholesky_ex(system + torch.diag(damping * diagonal))
+    if int(info) != 0:
+        return None
+    step = torch.cholesky_solve(right.unsqueeze(-1), factor).squeeze(-1)
+    return step if bool(torch.isfinite(step).all()) else None

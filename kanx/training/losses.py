@@ -1,0 +1,145 @@
+"""Losses as negative log likelihoods, with the curvature that Gauss-Newton needs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class Loss(ABC):
+    """A negative log likelihood of targets given the network's outputs.
+
+    Targets are ``(rows, outputs)`` except for `Softmax`, whose are class codes ``(rows,)``.
+    """
+
+    @abstractmethod
+    def value(self, f: Tensor, y: Tensor) -> Tensor:
+        """Return the negative log likelihood of every row, ``(rows,)``."""
+
+    @abstractmethod
+    def gradient(self, f: Tensor, y: Tensor) -> Tensor:
+        """Differentiate `value` by the outputs: ``(rows, outputs)``."""
+
+    @abstractmethod
+    def root_curvature(self, f: Tensor, y: Tensor) -> Tensor:
+        """Return ``R`` with ``R R'`` the generalised Gauss-Newton curvature by the outputs.
+
+        ``(rows, outputs)`` where it is diagonal, else ``(rows, outputs, outputs)``.
+        """
+
+    @abstractmethod
+    def mean(self, f: Tensor) -> Tensor:
+        """Map outputs to the expected target."""
+
+
+class Gaussian(Loss):
+    """Normal errors, one precision per output.
+
+    Parameters
+    ----------
+    precision : Tensor, (outputs,)
+        Inverse noise variances.
+    """
+
+    def __init__(self, precision: Tensor) -> None:
+        self.precision = precision
+
+    def value(self, f: Tensor, y: Tensor) -> Tensor:
+        normaliser = torch.log(self.precision / (2 * torch.pi)).sum()
+        return 0.5 * ((f - y) ** 2 * self.precision).sum(-1) - 0.5 * normaliser
+
+    def gradient(self, f: Tensor, y: Tensor) -> Tensor:
+        return (f - y) * self.precision
+
+    def root_curvature(self, f: Tensor, y: Tensor) -> Tensor:
+        return self.precision.sqrt().expand_as(f)
+
+    def mean(self, f: Tensor) -> Tensor:
+        return f
+
+
+class Logistic(Loss):
+    """Binary classes 0 and 1 through the logit link; several outputs are independent."""
+
+    def value(self, f: Tensor, y: Tensor) -> Tensor:
+        return (torch.nn.functional.softplus(f) - y * f).sum(-1)
+
+    def gradient(self, f: Tensor, y: Tensor) -> Tensor:
+        return torch.sigmoid(f) - y
+
+    def root_curvature(self, f: Tensor, y: Tensor) -> Tensor:
+        p = torch.sigmoid(f)
+        return (p * (1 - p)).sqrt()
+
+    def mean(self, f: Tensor) -> Tensor:
+        return torch.sigmoid(f)
+
+
+class Softmax(Loss):
+    """Several exclusive classes; targets are class codes."""
+
+    def value(self, f: Tensor, y: Tensor) -> Tensor:
+        return torch.nn.functional.cross_entropy(f, y, reduction="none")
+
+    def gradient(self, f: Tensor, y: Tensor) -> Tensor:
+        return f.softmax(-1) - torch.nn.functional.one_hot(y, f.shape[-1])
+
+    def root_curvature(self, f: Tensor, y: Tensor) -> Tensor:
+        # diag(p) - p p' = R R' with R = diag(sqrt p) - p sqrt(p)'
+        p = f.softmax(-1)
+        return torch.diag_embed(p.sqrt()) - p.unsqueeze(-1) * p.sqrt().unsqueeze(-2)
+
+    def mean(self, f: Tensor) -> Tensor:
+        return f.softmax(-1)
+
+
+class Poisson(Loss):
+    """Counts through the logarithmic link."""
+
+    def value(self, f: Tensor, y: Tensor) -> Tensor:
+        return (f.exp() - y * f + torch.lgamma(y + 1)).sum(-1)
+
+    def gradient(self, f: Tensor, y: Tensor) -> Tensor:
+        return f.exp() - y
+
+    def root_curvature(self, f: Tensor, y: Tensor) -> Tensor:
+        return (f / 2).exp()
+
+    def mean(self, f: Tensor) -> Tensor:
+        return f.exp()
+
+
+class Huber(Loss):
+    """Squared errors near zero and absolute ones beyond ``delta`` standard deviations.
+
+    Parameters
+    ----------
+    precision : Tensor, (outputs,)
+        Inverse variances of the central part.
+    delta : float, default=1.345
+        Where the loss turns linear; 1.345 has 95 % efficiency on normal errors (Huber 1964).
+    """
+
+    def __init__(self, precision: Tensor, delta: float = 1.345) -> None:
+        self.precision = precision
+        self.delta = delta
+
+    def value(self, f: Tensor, y: Tensor) -> Tensor:
+        r = ((f - y) * self.precision.sqrt()).abs()
+        inner = r.clamp_max(self.delta)
+        normaliser = torch.log(self.precision / (2 * torch.pi)).sum()
+        return (inner * (r - inner / 2)).sum(-1) - 0.5 * normaliser
+
+    def gradient(self, f: Tensor, y: Tensor) -> Tensor:
+        root = self.precision.sqrt()
+        return ((f - y) * root).clamp(-self.delta, self.delta) * root
+
+    def root_curvature(self, f: Tensor, y: Tensor) -> Tensor:
+        # the weights of iteratively re-weighted least squares, positive in the tails too
+        r = ((f - y) * self.precision.sqrt()).abs()
+        return (self.precision * (self.delta / r.clamp_min(self.delta))).sqrt()
+
+    def mean(self, f: Tensor) -> Tensor:
+        return f

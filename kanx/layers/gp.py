@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
 
 from kanx.layers.covariance import Covariance, from_gpytorch
 from kanx.layers.linear import LinearFamily
+from kanx.layers.warp import warp
 
 if TYPE_CHECKING:
     import gpytorch
@@ -38,6 +40,11 @@ class GaussianProcess(LinearFamily):
     kernel : gpytorch.kernels.Kernel, Covariance or dict, optional
         Any one-dimensional kernel instead, on the normalised input in [-1, 1]. Its present
         hyperparameters are used and not trained. A dict is `Covariance.to_dict`'s.
+    adaptive : bool, default=False
+        Whether `set_control_positions` may move the control points off the even grid, for
+        instance towards quantiles of the data. The kernel then acts on a smooth monotone map
+        ``u(t)`` that sends the control points to an even grid, so the curve can bend where the
+        points are dense; the mean stays linear in ``t``.
     jitter : float, default=1e-6
         Observation variance :math:`\sigma^2` of the control heights, relative to ``k(0, 0)``.
     missing, domain, extrapolate, generator
@@ -63,6 +70,7 @@ class GaussianProcess(LinearFamily):
         control_points: int = 10,
         length_scale: float = 1.5,
         kernel: gpytorch.kernels.Kernel | Covariance | dict[str, Any] | None = None,
+        adaptive: bool = False,
         jitter: float = 1e-6,
         missing: bool = False,
         domain: tuple[float, float] = (-1.0, 1.0),
@@ -83,6 +91,7 @@ class GaussianProcess(LinearFamily):
             generator=generator,
         )
         self.length_scale = length_scale
+        self.adaptive = adaptive
         self.jitter = jitter
         if kernel is None:
             width = length_scale * 2 / (control_points - 1)
@@ -107,26 +116,34 @@ class GaussianProcess(LinearFamily):
         Raises
         ------
         ValueError
-            If the positions of some input are not strictly increasing or leave [-1, 1].
+            If the edges are not adaptive, or the positions of some input do not increase strictly
+            from -1 to 1.
         """
+        if not self.adaptive:
+            raise ValueError("only edges built with adaptive=True can move their control points")
         positions = positions.double().expand(self.in_features, self.n_basis)
-        if not bool((positions.diff(dim=-1) > 0).all()) or bool((positions.abs() > 1 + 1e-9).any()):
-            raise ValueError("control positions must increase strictly within [-1, 1]")
+        ends = positions[:, [0, -1]].abs()
+        if not bool((positions.diff(dim=-1) > 0).all()) or not bool(
+            ((ends - 1).abs() < 1e-6).all()
+        ):
+            raise ValueError("control positions must increase strictly from -1 to 1")
         self._bake(positions)
 
     def basis(self, t: Tensor) -> Tensor:
-        k = self.covariance(t.unsqueeze(-2), self.control_positions.T)  # (..., points, in)
-        curved = torch.einsum("...mi,img->...gi", k, self.weights)
+        u, _ = self._even(t)
+        k = self.covariance(u.unsqueeze(-2), self._grid().to(t).unsqueeze(-1))  # (..., points, in)
+        curved = self._weighted(k)
         return curved + self.trend[:, 0].T + t.unsqueeze(-2) * self.trend[:, 1].T
 
     def basis_derivative(self, t: Tensor) -> Tensor:
-        dk = self.covariance.derivative(t.unsqueeze(-2), self.control_positions.T)
-        return torch.einsum("...mi,img->...gi", dk, self.weights) + self.trend[:, 1].T
+        u, slope = self._even(t)
+        dk = self.covariance.derivative(u.unsqueeze(-2), self._grid().to(t).unsqueeze(-1))
+        return self._weighted(dk * slope.unsqueeze(-2)) + self.trend[:, 1].T
 
     def basis_prior(self) -> Tensor:
         # a GP whose linear mean has unit-variance coefficients
         z = self.control_positions.double().unsqueeze(-1)
-        return torch.linalg.inv(self._gram(z.squeeze(-1)) + 1 + z @ z.mT)
+        return torch.linalg.inv(self._gram() + 1 + z @ z.mT)
 
     def conditional_variance(self, x: Tensor) -> Tensor:
         r"""Return the prior variance that the control points leave: ``(..., in)``.
@@ -139,8 +156,9 @@ class GaussianProcess(LinearFamily):
         """
         t = self.normalise(x).double()
         z = self.control_positions.double()
-        gram = self._gram(z)
-        k = self.covariance(t.unsqueeze(-1), z)  # (..., in, points)
+        gram = self._gram().expand(self.in_features, -1, -1)
+        u, _ = self._even(t)
+        k = self.covariance(u.unsqueeze(-1), self._grid())  # (..., in, points)
         solved = torch.linalg.solve(gram, k.unsqueeze(-1)).squeeze(-1)
         design = torch.stack([torch.ones_like(z), z], -1)  # (in, points, 2)
         information = design.mT @ torch.linalg.solve(gram, design)
@@ -148,7 +166,7 @@ class GaussianProcess(LinearFamily):
             -2
         )
         drift = (rest * torch.linalg.solve(information, rest.unsqueeze(-1)).squeeze(-1)).sum(-1)
-        own = self.covariance(t, t)
+        own = self.covariance(u, u)
         return (own - (k * solved).sum(-1) + drift).clamp_min(0)
 
     def config(self) -> dict[str, Any]:
@@ -156,22 +174,48 @@ class GaussianProcess(LinearFamily):
             **super().config(),
             "control_points": self.n_basis,
             "length_scale": self.length_scale,
+            "adaptive": self.adaptive,
             "jitter": self.jitter,
             "kernel": self.covariance.to_dict(),
         }
 
-    def _gram(self, z: Tensor) -> Tensor:
-        gram = self.covariance(z.unsqueeze(-1), z.unsqueeze(-2))
-        level = gram.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
-        return gram + self.jitter * level * torch.eye(self.n_basis, dtype=gram.dtype)
+    def _weighted(self, k: Tensor) -> Tensor:
+        # large weights of both signs cancel here, which half precision would not survive
+        with torch.autocast(k.device.type, enabled=False):
+            return torch.einsum("...mi,img->...gi", k, self.weights)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # a cast rounds the matrices of which large entries cancel: bake them for the new type
+        super()._apply(fn, recurse)
+        if not self.control_positions.is_meta:
+            self._bake(self.control_positions.double())
+        return self
+
+    def _grid(self) -> Tensor:
+        """Where the control points lie as the kernel sees them, ``(points,)``, float64."""
+        device = self.control_positions.device
+        return torch.linspace(-1, 1, self.n_basis, dtype=torch.float64, device=device)
+
+    def _even(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Map the normalised input to the kernel's axis; the value and the derivative."""
+        if not self.adaptive:
+            return t, torch.ones_like(t)
+        u, slope = warp(t.clamp(-1, 1), self.control_positions.to(t))
+        beyond = t - t.clamp(-1, 1)
+        return u + beyond * slope, slope
+
+    def _gram(self) -> Tensor:
+        grid = self._grid()
+        gram = self.covariance(grid.unsqueeze(-1), grid.unsqueeze(-2))
+        return gram + self.jitter * gram.diagonal().mean() * torch.eye(self.n_basis).to(gram)
 
     def _bake(self, z: Tensor) -> None:
         """Store the matrices that turn ``k(t, z)`` and ``h(t)`` into cardinal functions."""
-        inverse = torch.linalg.inv(self._gram(z))  # (in, points, points)
+        inverse = torch.linalg.inv(self._gram()).expand(len(z), -1, -1)  # (in, points, points)
         design = torch.stack([torch.ones_like(z), z], dim=-1)  # (in, points, 2)
         information = design.mT @ inverse @ design
         trend = torch.linalg.solve(information, design.mT @ inverse)  # (in, 2, points)
-        residual = torch.eye(self.n_basis, dtype=z.dtype) - design @ trend
+        residual = torch.eye(self.n_basis).to(z) - design @ trend
         with torch.no_grad():
             self.control_positions.copy_(z)
             self.weights.copy_(inverse @ residual)

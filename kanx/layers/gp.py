@@ -105,7 +105,7 @@ class GaussianProcess(LinearFamily):
         positions = torch.linspace(-1, 1, control_points, dtype=torch.float64)
         shape = (in_features, control_points)
         dtype = torch.get_default_dtype()
-        self.register_buffer("control_positions", positions.expand(shape).to(dtype))
+        self.register_buffer("control_positions", positions.to(dtype).repeat(in_features, 1))
         self.register_buffer("weights", torch.zeros(*shape, control_points, dtype=dtype))
         self.register_buffer("trend", torch.zeros(in_features, 2, control_points, dtype=dtype))
         self._bake(positions.expand(shape))
@@ -121,7 +121,7 @@ class GaussianProcess(LinearFamily):
         """
         if not self.adaptive:
             raise ValueError("only edges built with adaptive=True can move their control points")
-        positions = positions.double().expand(self.in_features, self.n_basis)
+        positions = positions.double().expand(self.in_features, self.n_basis).clone()
         ends = positions[:, [0, -1]].abs()
         if not bool((positions.diff(dim=-1) > 0).all()) or not bool(
             ((ends - 1).abs() < 1e-6).all()

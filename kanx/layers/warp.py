@@ -14,7 +14,7 @@ def warp(t: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     t : Tensor, (..., in)
-        In [-1, 1]; beyond the ends the map is constant.
+        In [-1, 1].
     positions : Tensor, (in, points)
         Strictly increasing from -1 to 1.
 
@@ -35,13 +35,14 @@ def warp(t: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     inner = 2 * secant[:-1] * secant[1:] / (secant[:-1] + secant[1:])
     slopes = torch.cat([secant[:1], inner, secant[-1:]])
     first, last = slopes[:-1] * width, slopes[1:] * width  # end slopes per unit interval
-    s = ((t.unsqueeze(-2) - left) / width).clamp(0, 1)
+    place = t.unsqueeze(-2)
+    inside = (place >= left) & (place < left + width)
+    inside = torch.cat([inside[..., :-1, :], (place >= left)[..., -1:, :]], dim=-2)
+    # half-open intervals: a point on a knot belongs to one ramp, for autograd too
+    s = torch.where(inside, (place - left) / width, (place >= left + width).to(t))
     # Hermite cubic from 0 to `rise`: s (first + s (a + s b))
     a = 3 * rise - 2 * first - last
     b = first + last - 2 * rise
     u = (s * (first + s * (a + s * b))).sum(-2) - 1
-    inside = (t.unsqueeze(-2) >= left) & (t.unsqueeze(-2) < left + width)
-    inside[..., -1, :] |= t >= 1
-    inside[..., 0, :] |= t < -1
     slope = (first + s * (2 * a + 3 * s * b)) / width
     return u, torch.where(inside, slope, 0).sum(-2)

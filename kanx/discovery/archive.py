@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kanx.discovery.data import EXACT_LOSS, Data
-from kanx.discovery.least_squares import Fit, fit_constants, weighted_loss
+from kanx.discovery.least_squares import Fit, fit_constants
 from kanx.discovery.trees import Tree, evaluate
 from kanx.functions import FUNCTIONS
 
@@ -87,23 +87,22 @@ class Archive:
         if skeleton in self.seen or complexity > self.max_complexity:
             return None
         self.seen.add(skeleton)
-        tree = self._prefit(tree)
         data = self.data
+        if data.n_rows > 800 and len(tree.constants):
+            tree, loss = self._prefit(tree)
+            champion = self.champion()
+            if champion is not None and loss > 4.0 * champion.loss + 1e-12:
+                return None
         tolerance = 1e-30 * data.size
         fit = fit_constants(tree, data.columns, data.y, data.weight, iterations, tolerance)
         return self.keep(fit, complexity)
 
-    def _prefit(self, tree: Tree) -> Tree:
+    def _prefit(self, tree: Tree) -> tuple[Tree, float]:
         """Move the constants on a few rows first: cheap, and most candidates die here."""
         data = self.data
-        if data.n_rows <= 800 or not len(tree.constants):
-            return tree
-        rows = np.arange(0, data.n_rows, data.n_rows // 400)
-        part = data.rows(rows)
-        fit = fit_constants(tree, part.columns, part.y, part.weight, 40)
-        whole = weighted_loss(fit.tree, data.columns, data.y, data.weight)
-        start = weighted_loss(tree, data.columns, data.y, data.weight)
-        return fit.tree if whole < start else tree
+        part = data.rows(np.arange(0, data.n_rows, data.n_rows // 300))
+        fit = fit_constants(tree, part.columns, part.y, part.weight, 40, 1e-30 * part.size)
+        return fit.tree, fit.loss / part.size
 
     def keep(self, fit: Fit, complexity: int | None = None) -> Candidate | None:
         """File a fitted tree; return it, or None if it is not finite."""

@@ -41,6 +41,7 @@ class Scan:
     values: Array  # (shapes, rows)
     trees: list[Tree]
     prices: Array
+    skeletons: NDArray[np.int64]  # equal where only the scale differs
 
 
 def curve_arguments(columns: Array) -> list[Tree]:
@@ -95,7 +96,8 @@ def _scaled_shapes(w: Tree, peak: float, allowed: Collection[str] | None) -> lis
 
 def scan_of(columns: Array, allowed: Collection[str] | None) -> Scan:
     """Evaluate every scaled shape of every argument."""
-    values, trees, prices = [], [], []
+    values, trees, prices, skeletons = [], [], [], []
+    numbering: dict[Tree, int] = {}
     for w in curve_arguments(columns):
         peak = float(np.abs(evaluate(w, columns)).max())
         for tree in _scaled_shapes(w, peak, allowed):
@@ -105,13 +107,16 @@ def scan_of(columns: Array, allowed: Collection[str] | None) -> Scan:
                 values.append(v)
                 trees.append(tree)
                 prices.append(sum(1 for _ in tree.walk()))
+                skeleton = tree.with_constants(np.zeros(len(tree.constants)))
+                skeletons.append(numbering.setdefault(skeleton, len(numbering)))
         if allowed is None or "log" in allowed:
             v = evaluate(function("log", w), columns)
             if np.isfinite(v).all():
                 values.append(v)
                 trees.append(function("log", w))
                 prices.append(3)
-    return Scan(np.array(values), trees, np.array(prices, float))
+                skeletons.append(numbering.setdefault(trees[-1], len(numbering)))
+    return Scan(np.array(values), trees, np.array(prices, float), np.array(skeletons))
 
 
 def named_curves(
@@ -124,17 +129,16 @@ def named_curves(
     """Return the best candidate laws in the inputs, the most promising first."""
     ranked: list[tuple[float, int, Fraction, Atom, float]] = []
     n_rows = len(problem.y)
-    for prefix in prefixes:
-        for link in links:
-            linked = linked_target(problem, link, prefix.values)
-            if linked is None:
-                continue
-            target, weight, sign = linked
-            losses = _two_parameter_losses(scan.values, target, weight)
-            price = scan.prices + prefix.price + (0.0 if link == 1 else 3.0)
-            rank = n_rows * np.log(losses + problem.floor) + 1.4 * price
-            for k in _best_of_each_shape(rank, scan, 6):
-                ranked.append((float(rank[k]), int(k), link, prefix, sign))
+    jobs = [(p, r, linked_target(problem, r, p.values)) for p in prefixes for r in links]
+    jobs = [job for job in jobs if job[2] is not None]
+    if not (jobs and len(scan.values)):
+        return []
+    losses = _two_parameter_losses(scan.values, [job[2] for job in jobs])
+    for (prefix, link, linked), loss in zip(jobs, losses, strict=True):
+        price = scan.prices + prefix.price + (0.0 if link == 1 else 3.0)
+        rank = n_rows * np.log(loss + problem.floor) + 1.4 * price
+        for k in _best_of_each_shape(rank, scan, 6):
+            ranked.append((float(rank[k]), k, link, prefix, linked[2]))
     ranked.sort(key=lambda item: item[0])
     return [_build(problem, scan, *item[1:]) for item in ranked[:keep]]
 
@@ -142,9 +146,10 @@ def named_curves(
 def _best_of_each_shape(rank: Array, scan: Scan, keep: int) -> list[int]:
     """Return the best entries, at most one per (shape, argument): neighbours on the grid agree."""
     chosen: list[int] = []
-    seen: set[Tree] = set()
-    for k in np.argsort(rank, kind="stable")[: 8 * keep]:
-        skeleton = scan.trees[k].with_constants(np.zeros(len(scan.trees[k].constants)))
+    seen: set[int] = set()
+    best = np.argpartition(rank, min(8 * keep, len(rank) - 1))[: 8 * keep]
+    for k in best[np.argsort(rank[best], kind="stable")]:
+        skeleton = int(scan.skeletons[k])
         if skeleton not in seen:
             seen.add(skeleton)
             chosen.append(int(k))
@@ -153,17 +158,20 @@ def _best_of_each_shape(rank: Array, scan: Scan, keep: int) -> list[int]:
     return chosen
 
 
-def _two_parameter_losses(values: Array, target: Array, weight: Array) -> Array:
-    """Return the relative loss of ``c0 + c1 h`` for every row of ``values``."""
-    mass = weight.sum()
-    t = target - (weight @ target) / mass
-    means = values @ weight / mass
-    variances = (values**2) @ weight - mass * means**2
-    covariances = values @ (weight * t)
-    size = float(weight @ t**2) + 1e-300
+def _two_parameter_losses(values: Array, linked: list[tuple[Array, Array, float]]) -> Array:
+    """Return the relative loss of ``c0 + c1 h`` for every target (rows) and shape (columns)."""
+    weights = np.array([w for _, w, _ in linked])  # (targets, rows)
+    mass = weights.sum(axis=1)
+    targets = np.array([t for t, _, _ in linked])
+    targets -= (np.sum(weights * targets, axis=1) / mass)[:, None]
+    sums = weights @ values.T  # (targets, shapes)
+    squares = weights @ (values**2).T
+    covariances = (weights * targets) @ values.T
+    sizes = np.sum(weights * targets**2, axis=1)[:, None] + 1e-300
+    variances = squares - sums**2 / mass[:, None]
     with np.errstate(all="ignore"):
-        explained = covariances**2 / (variances * size)
-    explained[~(variances > 1e-12 * ((values**2) @ weight))] = 0.0
+        explained = covariances**2 / (variances * sizes)
+    explained[~(variances > 1e-12 * squares)] = 0.0
     return np.maximum(1.0 - explained, 0.0)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kanx.discovery.archive import Archive
 from kanx.discovery.data import Data
+from kanx.discovery.deadline import Deadline
 from kanx.discovery.reduction import ReducedSearch, all_variables, coordinates_of
-from kanx.discovery.trees import Tree, constant, function, monomial, product, total, variable
+from kanx.discovery.ridge import RidgeUnit
+from kanx.discovery.trees import Tree, constant, monomial, product, total, variable
 
 Array = NDArray[np.float64]
 Report = Callable[[Archive], None]
@@ -27,8 +27,8 @@ class Search:
     ----------
     data : Data
         Prepared rows.
-    max_time : float
-        Seconds of wall clock for all stages.
+    deadline : Deadline
+        When to stop.
     generator : numpy.random.Generator
         Source of all randomness.
     allowed : collection of str or None
@@ -40,17 +40,16 @@ class Search:
     """
 
     data: Data
-    max_time: float
+    deadline: Deadline
     generator: np.random.Generator
     allowed: Collection[str] | None = None
     max_complexity: int = 80
     report: Report | None = None
     archive: Archive = field(init=False)
-    interrupted: bool = field(init=False, default=False)
+    notes: list[str] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.archive = Archive(self.data, self.max_complexity)
-        self.deadline = time.monotonic() + self.max_time
 
     def run(self) -> Archive:
         """Run the stages until the law is found or time is up; return the archive."""
@@ -59,22 +58,35 @@ class Search:
                 stage()
                 if self.report is not None:
                     self.report(self.archive)
-                if time.monotonic() > self.deadline or self.archive.is_solved():
+                if self.deadline.passed or self.archive.is_solved():
                     break
         except KeyboardInterrupt:
-            self.interrupted = True
+            self.notes.append("the search was interrupted; this is the best formula so far")
         return self.archive
 
     def _stages(self) -> Iterator[Callable[[], None]]:
         """Yield the stages, cheapest first."""
         yield self._baselines
         plain = self._reduced(all_variables(len(self.data.columns)))
-        yield lambda: self._by_groups(plain, 0)
-        yield lambda: self._by_groups(plain, 1)
-        if len(self.data.columns) <= 3:
-            yield lambda: self._raw(plain)
-        yield lambda: self._by_groups(plain, 2)
-        yield lambda: self._by_groups(plain, 3)
+        yield from self._group_stages(plain)
+
+    def _group_stages(self, search: ReducedSearch) -> Iterator[Callable[[], None]]:
+        """Yield one stage per number of groups: first the numbers that the data support."""
+        units = {}
+        for n_groups in range(4):
+            if n_groups + len(search.coordinates.axes) <= 3:
+                found = search.units(n_groups)
+                if found:
+                    units[n_groups] = found
+        later = []
+        for n_groups, found in units.items():
+            richer = [u[0].loss for k, u in units.items() if k > n_groups]
+            if richer and min(richer) < 0.5 * found[0].loss:
+                later.append((n_groups, found))
+                continue
+            yield lambda k=n_groups, u=found: self._by_groups(search, k, u)  # type: ignore[misc]
+        for n_groups, found in later[::-1]:
+            yield lambda k=n_groups, u=found: self._by_groups(search, k, u)  # type: ignore[misc]
 
     def _baselines(self) -> None:
         """File the constant and the linear model."""
@@ -93,43 +105,21 @@ class Search:
             self.allowed,
         )  # fmt: skip
 
-    def _by_groups(self, search: ReducedSearch, n_groups: int) -> None:
-        """Find the groups, then name the function of them."""
-        if n_groups + len(search.coordinates.axes) > 3:
-            return
-        units = search.units(n_groups)
-        if not units:
-            return
+    def _by_groups(self, search: ReducedSearch, n_groups: int, units: list[RidgeUnit]) -> None:
+        """Round the groups, then name the function of them."""
         for reduction in search.reductions(units, n_groups)[:3]:
             if n_groups == 0:
-                exponents = [float(e) if isinstance(e, float) else e for e in reduction.gate]
-                tree = monomial(exponents, search.coordinates.positive)
+                tree = monomial(reduction.gate, search.coordinates.positive)
                 self.archive.consider(product(constant(1.0), tree))
                 if not search.coordinates.axes:
                     continue
-            search.name_curves(reduction)
-            if self._finished():
-                return
-            search.name_sums(reduction)
-            if self._finished():
-                return
-
-    def _raw(self, search: ReducedSearch) -> None:
-        """Search sums of the inputs as they are."""
-        n = len(search.coordinates.positive)
-        units = search.units(n)
-        reduction = search.reductions(units, n)[0]
-        search.name_curves(reduction)
-        if not self._finished():
-            search.name_sums(reduction)
+            namers = [search.name_curves, search.name_sums]
+            dimension = n_groups + len(search.coordinates.axes)
+            for name in namers if dimension == 1 else namers[::-1]:
+                name(reduction)
+                if self._finished():
+                    return
 
     def _finished(self) -> bool:
-        return time.monotonic() > self.deadline or self.archive.is_solved()
+        return self.deadline.passed or self.archive.is_solved()
 
-
-def function_of_target(name: str, inverse: str) -> Callable[[Tree], Tree]:
-    """Return the wrapper that undoes ``name`` on the target."""
-    return lambda tree: function(inverse, tree)
-
-
-HALF = Fraction(1, 2)

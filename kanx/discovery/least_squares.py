@@ -109,4 +109,5 @@ def fit_constants(
             damping = max(damping / 8.0, 1e-15)
             if gain < 1e-10:
                 break
-    return Fit(tree.with_constants(c), loss, jacobian.T @ jacobian)
+        curvature = jacobian.T @ jacobian
+    return Fit(tree.with_constants(c), loss, curvature)

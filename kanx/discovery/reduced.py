@@ -92,9 +92,11 @@ def sparse_sums(
         target, weight, sign = linked
         features, prices, n_plain = dictionary.values, dictionary.prices, len(dictionary.values)
         if link == 1:
-            cheap = np.argsort(prices, kind="stable")[:400]
+            order = np.argsort(prices, kind="stable")
+            simple = np.array([a.price == 1 for a, _ in dictionary.factors])[order]
+            cheap = np.concatenate([order[simple][:250], order[~simple][:200]])
             features = np.vstack([features, features[cheap] * target])
-            prices = np.concatenate([prices, prices[cheap] + 2.0])
+            prices = np.concatenate([prices, prices[cheap]])
         else:
             cheap = np.zeros(0, int)
         chosen = select(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from kanx.discovery.archive import Archive
 from kanx.discovery.atoms import atoms_of, build_dictionary, monomials_of
 from kanx.discovery.curves import named_curves, scan_of
+from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction, rationalise
 from kanx.discovery.reduced import ReducedProblem, sparse_sums
 from kanx.discovery.ridge import RidgeProblem, RidgeUnit, _Projection, search_units
@@ -82,8 +82,8 @@ class ReducedSearch:
         Functions that may be used.
     generator : numpy.random.Generator
         Source of starts and of subsamples.
-    deadline : float
-        Value of ``time.monotonic()`` at which to stop.
+    deadline : Deadline
+        When to stop.
     """
 
     archive: Archive
@@ -91,7 +91,7 @@ class ReducedSearch:
     target: Array
     weight: Array
     generator: np.random.Generator
-    deadline: float
+    deadline: Deadline
     allowed: Collection[str] | None = None
     wrap: object = None
 
@@ -194,7 +194,7 @@ class ReducedSearch:
 
     def _file(self, trees: list[Tree]) -> None:
         for tree in trees:
-            if time.monotonic() > self.deadline:
+            if self.deadline.passed:
                 return
             wrapped = tree if self.wrap is None else self.wrap(tree)  # type: ignore[operator]
             self.archive.consider(wrapped)

@@ -7,12 +7,13 @@ groups of inputs matter, as dimensional analysis would, without knowing the unit
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from itertools import product as cartesian
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kanx.discovery.deadline import Deadline
 
 Array = NDArray[np.float64]
 
@@ -217,9 +218,8 @@ def search_units(
     problem: RidgeProblem,
     n_groups: int,
     generator: np.random.Generator,
-    deadline: float,
+    deadline: Deadline,
     starts: int,
-    first: list[tuple[Array, Array]] = [],  # noqa: B006
     good_enough: float = 1e-14,
 ) -> list[RidgeUnit]:
     """Run ``descend`` from several starts and return the distinct results, best first."""
@@ -230,7 +230,7 @@ def search_units(
     small = problem.reduced(rows)
     gate0 = log_linear_gate(problem.logs, problem.y, problem.weight)
     found: list[RidgeUnit] = []
-    queue = list(first)
+    queue: list[tuple[Array, Array]] = []
     for s in range(starts):
         directions = generator.standard_normal((n_groups, n))
         if n_groups == 1 and s < n:
@@ -242,7 +242,7 @@ def search_units(
     for gate, directions in queue:
         found.append(descend(small, gate, directions))
         found.sort(key=lambda u: u.loss)
-        if found[0].loss < good_enough or time.monotonic() > deadline:
+        if found[0].loss < good_enough or deadline.passed:
             break
     best = [descend(problem, u.gate, u.directions, iterations=25) for u in found[:3]]
     return sorted(best, key=lambda u: u.loss)

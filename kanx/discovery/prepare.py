@@ -1,0 +1,102 @@
+"""Rows and columns fit for a search: subsample, hold out, drop what cannot matter, scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanx.discovery.data import Data
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Hold the data of one target.
+
+    Parameters
+    ----------
+    search : Data
+        Rows of the search; the target is divided by ``scale``.
+    train, test : Data
+        Rows on which constants are fitted finally, and held-out rows; the user's scale.
+    kept : tuple of int
+        Columns of X that the search sees.
+    scale : float
+        Root mean square of the target.
+    notes : tuple of str
+        What was left out.
+    """
+
+    search: Data
+    train: Data
+    test: Data
+    kept: tuple[int, ...]
+    scale: float
+    notes: tuple[str, ...]
+
+
+def prepare(
+    X: Array, y: Array, weight: Array, names: list[str], max_rows: int, generator: np.random.Generator
+) -> Prepared:
+    """Return the data of a search.
+
+    Parameters
+    ----------
+    X : array of shape (rows, columns)
+        Finite inputs.
+    y, weight : arrays of shape (rows,)
+        Finite target; non-negative weights, rows of weight zero are ignored.
+    names : list of str
+        Columns, for the notes.
+    max_rows : int
+        Most rows of the search; more are subsampled.
+    generator : numpy.random.Generator
+        Draws the rows.
+    """
+    notes: list[str] = []
+    rows = np.flatnonzero(weight > 0)
+    kept = _useful_columns(X[rows], names, notes)
+    order = generator.permutation(rows)
+    n_test = len(order) // 10 if len(order) >= 300 else 0
+    test, train = np.sort(order[:n_test]), order[n_test:]
+    if len(train) > max_rows:
+        notes.append(
+            f"the search used {max_rows} of {len(rows)} rows, drawn at random; the constants were "
+            f"fitted on {min(len(train), 20 * max_rows)}"
+        )
+    search = np.sort(train[:max_rows])
+    train, test = np.sort(train[: 20 * max_rows]), test[: 20 * max_rows]
+
+    def take(chosen: Array, scale: float) -> Data:
+        w = weight[chosen] / weight[chosen].mean() if len(chosen) else weight[chosen]
+        return Data(np.ascontiguousarray(X[chosen][:, kept].T), y[chosen] / scale, w)
+
+    scale = float(np.sqrt(np.average(y[search] ** 2, weights=weight[search])))
+    scale = scale if scale > 0 else 1.0
+    return Prepared(
+        take(search, scale), take(train, 1.0), take(test, 1.0), tuple(kept), scale, tuple(notes)
+    )
+
+
+def _useful_columns(X: Array, names: list[str], notes: list[str]) -> list[int]:
+    """Return the columns that vary and do not repeat another one up to a factor."""
+    kept: list[int] = []
+    for k in range(X.shape[1]):
+        column = X[:, k]
+        if np.ptp(column) <= 1e-12 * np.abs(column).max(initial=0.0):
+            notes.append(f"{names[k]} is constant and was left out")
+            continue
+        twin = next((j for j in kept if _proportional(X[:, j], column)), None)
+        if twin is not None:
+            notes.append(f"{names[k]} repeats {names[twin]} and was left out")
+            continue
+        kept.append(k)
+    return kept
+
+
+def _proportional(a: Array, b: Array) -> bool:
+    factor = float(a @ b) / float(a @ a)
+    return bool(np.abs(b - factor * a).max() <= 1e-12 * np.abs(b).max())

@@ -1,0 +1,132 @@
+"""From the archive of a search to Formula objects in the user's names and scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from kanx.discovery.archive import Archive, Candidate
+from kanx.discovery.data import Data
+from kanx.discovery.least_squares import fit_constants
+from kanx.discovery.polish import polish
+from kanx.discovery.trees import Tree, constant, evaluate, from_sympy, product, to_sympy
+from kanx.explain.constants import Constant
+from kanx.explain.formula import Formula
+from kanx.explain.simplify import simplify
+
+Array = NDArray[np.float64]
+ALTERNATIVE_NATS = 3.0  # formulas this much longer are still called indistinguishable
+
+
+@dataclass(frozen=True)
+class Context:
+    """Hold what a report needs to know about the user's data.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Columns of X.
+    kept : sequence of int
+        Columns that the search saw, in its order.
+    scale : float
+        Factor by which the target was divided.
+    train, test : Data
+        Rows in the user's units: those that constants are fitted on and those held out.
+    target : str
+        Name of the predicted quantity.
+    """
+
+    names: Sequence[str]
+    kept: Sequence[int]
+    scale: float
+    train: Data
+    test: Data
+    target: str = "y"
+
+
+def formulas_of(archive: Archive, context: Context) -> tuple[Formula, list[Formula]]:
+    """Return the chosen formula and the accuracy/complexity front, simplest first."""
+    symbols = [sp.Symbol(context.names[k]) for k in context.kept]
+    champion = archive.champion()
+    assert champion is not None  # the constant is always filed
+    chosen = polish(archive, champion, symbols)
+    for candidate in sorted(archive.front(), key=lambda c: c.score)[:4]:
+        trial = polish(archive, candidate, symbols)
+        chosen = min(chosen, trial, key=lambda c: c.score)
+    front = [_formula(c, archive, context, symbols) for c in archive.front()]
+    best = _formula(chosen, archive, context, symbols)
+    near = [
+        f for f, c in zip(front, archive.front(), strict=True)
+        if c.score < chosen.score + ALTERNATIVE_NATS and f.expr != best.expr
+    ]  # fmt: skip
+    return replace(best, front=front, alternatives=near), front
+
+
+def _formula(
+    candidate: Candidate, archive: Archive, context: Context, symbols: Sequence[sp.Symbol]
+) -> Formula:
+    """Return one candidate as a formula, its constants re-fitted on all training rows."""
+    train, test = context.train, context.test
+    positive = [str(s) for s, c in zip(symbols, train.columns, strict=True) if c.min() > 0]
+    expr = to_sympy(product(constant(context.scale), candidate.tree), symbols)
+    tree = _searched_tree(expr, symbols, positive)
+    fit = fit_constants(tree, train.columns, train.y, train.weight, 25, 1e-30 * train.size)
+    k = len(fit.tree.constants)
+    variance = fit.loss / max(train.n_rows - k, 1)
+    errors = fit.standard_errors(variance) if k else np.zeros(0)
+    constants = [
+        Constant(float(v), float(e), None)
+        for v, e in zip(fit.tree.constants, errors, strict=True)
+    ]
+    scores = {"r2_train": _r2(fit.tree, train), "nrmse_train": _nrmse(fit.tree, train)}
+    if test.n_rows:
+        scores |= {"r2_test": _r2(fit.tree, test), "nrmse_test": _nrmse(fit.tree, test)}
+    ranges = {
+        context.names[k]: (float(c.min()), float(c.max()))
+        for k, c in zip(context.kept, train.columns, strict=True)
+    }
+    return Formula(
+        to_sympy(fit.tree, symbols), list(context.names), constants=constants, ranges=ranges,
+        target=context.target, scores=scores, status=_status(fit.tree, archive, context, k),
+    )  # fmt: skip
+
+
+def _searched_tree(expr: sp.Expr, symbols: Sequence[sp.Symbol], positive: Sequence[str]) -> Tree:
+    short = simplify(expr, positive)
+    try:
+        return from_sympy(short, symbols)
+    except ValueError:  # simplification left the table of functions
+        return from_sympy(expr, symbols)
+
+
+def _status(tree: Tree, archive: Archive, context: Context, n_constants: int) -> str:
+    """Return "exact" if nothing but rounding, or nothing but noise, is left."""
+    train = context.train
+    residual = train.y - evaluate(tree, train.columns)
+    if np.sum(train.weight * residual**2) < 1e-18 * train.size:
+        rows = context.test if context.test.n_rows else train
+        return "exact" if _nrmse(tree, rows) < 1e-9 else "approximate"
+    enough = train.n_rows >= 200
+    return "exact" if enough and train.lack_of_fit(residual, n_constants) > 0.05 else "approximate"
+
+
+def _r2(tree: Tree, data: Data) -> float:
+    residual = data.y - evaluate(tree, data.columns)
+    mean = np.average(data.y, weights=data.weight)
+    spread = float(np.sum(data.weight * (data.y - mean) ** 2))
+    loss = float(np.sum(data.weight * residual**2))
+    if not np.isfinite(loss):
+        return -np.inf
+    return 1.0 - loss / spread if spread > 0 else float(loss == 0.0)
+
+
+def _nrmse(tree: Tree, data: Data) -> float:
+    residual = data.y - evaluate(tree, data.columns)
+    mean = np.average(data.y, weights=data.weight)
+    spread = float(np.sqrt(np.average((data.y - mean) ** 2, weights=data.weight)))
+    error = float(np.sqrt(np.average(residual**2, weights=data.weight)))
+    return error / spread if spread > 0 else error

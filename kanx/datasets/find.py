@@ -71,7 +71,12 @@ def make_find(
     first = 1 if family in _POSITIVE_ONLY else -_N_POINTS // 2
     x: NDArray[np.float64] = np.arange(first, first + _N_POINTS, dtype=float) + 0.5
     y = law(x[:, None])
-    info: dict[str, Any] = {"family": family, "corrupted_interval": None, "network_rmse": None}
+    info: dict[str, Any] = {
+        "family": family,
+        "noise": noise,
+        "corrupted_interval": None,
+        "network_rmse": None,
+    }
     if approximated:
         exact, y = y, _approximate(x, y, rng)
         info["network_rmse"] = float(np.sqrt(np.mean((y - exact) ** 2)))
@@ -174,7 +179,9 @@ def _approximate(
 
     inputs = ((x - x.mean()) / x.std())[:, None]
     scale = float(y.std()) or 1.0
-    network = MLPRegressor((64,), solver="lbfgs", max_iter=500, random_state=as_integer_seed(rng))
+    network = MLPRegressor(
+        hidden_layer_sizes=(64,), solver="lbfgs", max_iter=500, random_state=as_integer_seed(rng)
+    )
     with warnings.catch_warnings():
         # an imperfect approximation is what the benchmark asks for
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -43,13 +43,19 @@ def _size(rng: np.random.Generator, lower: float, upper: float) -> str:
 
 
 def _signed(rng: np.random.Generator, lower: float, upper: float) -> str:
-    """Return a constant of either sign in parentheses."""
-    return f"({rng.choice(('-', ''))}{_size(rng, lower, upper)})"
+    """Return a constant of either sign, a negative one in parentheses."""
+    size = _size(rng, lower, upper)
+    return size if rng.uniform() < 0.5 else f"(-{size})"
 
 
 def _place(rng: np.random.Generator) -> str:
-    """Return a place well inside the grid in parentheses."""
-    return f"({rng.uniform(-80, 80):.3g})"
+    """Return a place well inside the grid, a negative one in parentheses."""
+    return _in_parentheses(rng.uniform(-80, 80))
+
+
+def _in_parentheses(value: float) -> str:
+    text = f"{value:.3g}"
+    return f"({text})" if value < 0 else text
 
 
 def _linear(rng: np.random.Generator) -> str:
@@ -68,7 +74,7 @@ def _absolute(rng: np.random.Generator) -> str:
 
 
 def _root(rng: np.random.Generator) -> str:
-    power = rng.choice(("x", "sqrt(x)"))
+    power = rng.choice(("sqrt(x)", "x**(1/3)"))
     return f"{_signed(rng, 0.5, 10)}*{power} + {_signed(rng, 1, 10)}"
 
 
@@ -108,7 +114,7 @@ def _wave(name: str) -> Callable[[np.random.Generator], str]:
 
 def _reciprocal(rng: np.random.Generator) -> str:
     # the pole lies halfway between two points of the grid
-    return f"{_signed(rng, 0.5, 10)}/(x - ({int(rng.integers(-80, 80))}))"
+    return f"{_signed(rng, 0.5, 10)}/(x - {_in_parentheses(int(rng.integers(-80, 80)))})"
 
 
 def _gaussian(rng: np.random.Generator) -> str:
@@ -125,8 +131,8 @@ def _rational(rng: np.random.Generator) -> str:
 def _rectangle(rng: np.random.Generator) -> str:
     left = rng.uniform(-100, 60)
     right = left + rng.uniform(10, 60)
-    step = f"(heaviside(x - ({left:.3g})) - heaviside(x - ({right:.3g})))"
-    return f"{_signed(rng, 0.5, 10)}*{step}"
+    steps = [f"heaviside(x - {_in_parentheses(edge)})" for edge in (left, right)]
+    return f"{_signed(rng, 0.5, 10)}*({steps[0]} - {steps[1]})"
 
 
 def _square_wave(rng: np.random.Generator) -> str:

@@ -169,7 +169,7 @@ def integrate(
         lambda _, state: [expression(*state) for expression in expressions],
         (times[0], times[-1]),
         start,
-        method="LSODA",
+        method="DOP853",  # gives up at a singularity, where LSODA would step for ever
         t_eval=times,
         rtol=1e-10,
         atol=1e-12,

@@ -67,7 +67,7 @@ def make_sparse_polynomial(
         ({names[j]: power for j, power in sorted(dict(term).items())}, coefficient)
         for term, coefficient in zip(exponents, coefficients, strict=True)
     )
-    text = " + ".join(_monomial_text(*monomial) for monomial in monomials)
+    text = " + ".join(_monomial_text(*monomial) for monomial in monomials).replace("+ -", "- ")
     law = Law(text, names, Expression(text, names))
     values = rng.standard_normal((n_samples, n_features))
     used = {name for powers, _ in monomials for name in powers}
@@ -112,7 +112,7 @@ def _draw_monomials(
 
 def _monomial_text(powers: dict[str, int], coefficient: float) -> str:
     factors = [name if power == 1 else f"{name}**{power}" for name, power in powers.items()]
-    return "*".join([f"({coefficient!r})", *factors])
+    return "*".join([repr(coefficient), *factors])
 
 
 def make_two_spirals(

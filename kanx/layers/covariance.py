@@ -7,6 +7,7 @@ gpytorch itself.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -139,14 +140,13 @@ def _product(c: Covariance, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _through_gpytorch(c: Covariance, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    # plain autograd: gpytorch's lazy tensors do not survive torch.func
     t, z = torch.broadcast_tensors(t, z)
-
-    def value(s: Tensor) -> Tensor:
-        kernel = c.kernel.to(s.dtype)
-        return kernel(s.reshape(-1, 1, 1), z.reshape(-1, 1, 1)).to_dense().reshape(s.shape)
-
-    result, pull_back = torch.func.vjp(value, t)
-    return result, pull_back(torch.ones_like(result))[0]
+    with torch.enable_grad():
+        s = t.double() if t.requires_grad else t.detach().double().requires_grad_()
+        dense = c.kernel(s.reshape(-1, 1, 1), z.double().reshape(-1, 1, 1)).to_dense()
+        (slope,) = torch.autograd.grad(dense.sum(), s, create_graph=t.requires_grad)
+    return dense.reshape(t.shape).to(t), slope.to(t)
 
 
 KINDS: dict[str, Callable[[Covariance, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
@@ -194,4 +194,5 @@ def from_gpytorch(kernel: gpytorch.kernels.Kernel) -> Covariance:
             return Covariance("periodic", {**own, "period": kernel.period_length.item()})
         if kind is kernels.RQKernel:
             return Covariance("rational_quadratic", {**own, "alpha": kernel.alpha.item()})
-    return Covariance("gpytorch", kernel=kernel)
+    own_kernel = copy.deepcopy(kernel).double().requires_grad_(False)
+    return Covariance("gpytorch", kernel=own_kernel)

@@ -19,7 +19,8 @@ def fit_curves(
     weight: Tensor,
     starts: Sequence[Tensor] = (),
     *,
-    iterations: int = 80,
+    screening: int = 12,
+    iterations: int = 100,
     ridge: float = 1e-10,
 ) -> Tensor:
     """Fit every edge by Levenberg-Marquardt from the bundle's parameters and from other starts.
@@ -32,7 +33,8 @@ def fit_curves(
     targets : Tensor, (batch, in, out)
     weight : Tensor, (batch,)
     starts : sequence of Tensor, (parameters_per_edge, in, out) each
-    iterations : int, default=80
+    screening, iterations : int, default=12, 100
+        Steps from every start, and most steps from the best of them.
     ridge : float, default=1e-10
         Strength of the prior, relative to the targets' mean square.
 
@@ -52,10 +54,10 @@ def fit_curves(
     penalty = ridge * size * precision
     best, lowest = present, torch.full(targets.shape[1:], torch.inf).to(targets)
     for start in (present, *starts):
-        found, loss = _descend(bundle, x, targets, weight, start, penalty, iterations)
+        found, loss = _descend(bundle, x, targets, weight, start, penalty, screening)
         better = loss < lowest
         best, lowest = torch.where(better, found, best), torch.where(better, loss, lowest)
-    return best
+    return _descend(bundle, x, targets, weight, best, penalty, iterations)[0]
 
 
 def _descend(
@@ -89,8 +91,11 @@ def _descend(
         step = torch.linalg.solve(system, right.unsqueeze(-1)).squeeze(-1).movedim(-1, 0)
         new_residual, new_loss = state(values + step)
         better = new_loss < loss  # NaN counts as worse
+        small = new_loss > (1 - 1e-7) * loss
         values = torch.where(better, values + step, values)
         residual = torch.where(better, new_residual, residual)
         loss = torch.where(better, new_loss, loss)
+        if bool((torch.where(better, small, damping > 1e8) | (loss == 0)).all()):
+            break
         damping = torch.where(better, damping / 4, damping * 8).clamp(1e-12, 1e12)
     return values, torch.nan_to_num(loss, nan=torch.inf)

@@ -188,7 +188,8 @@ class GaussianProcess(LinearFamily):
         # a cast rounds the matrices of which large entries cancel: bake them for the new type
         super()._apply(fn, recurse)
         if not self.control_positions.is_meta:
-            self._bake(self.control_positions.double())
+            even = self._grid().expand_as(self.control_positions)
+            self._bake(self.control_positions.double() if self.adaptive else even)
         return self
 
     def _grid(self) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kanx.layers.base import EdgeFamily
 from kanx.layers.curve_fit import fit_curves
+from kanx.layers.differentiation import value_and_slope
 
 
 class NonlinearFamily(EdgeFamily):
@@ -65,8 +66,7 @@ class NonlinearFamily(EdgeFamily):
     def derivative(self, t: Tensor, theta: Tensor) -> Tensor:
         """Differentiate `value` by ``t``."""
         shape = torch.broadcast_shapes(t.shape, theta.shape[1:])
-        value, pull_back = torch.func.vjp(lambda s: self.value(s, theta), t.expand(shape))
-        return pull_back(torch.ones_like(value))[0]
+        return value_and_slope(lambda s: self.value(s, theta), t.expand(shape))[1]
 
     def refit_starts(self) -> list[Tensor]:
         """Return further starts of a least-squares fit, each ``(parameters, in, out)``."""

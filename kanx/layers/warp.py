@@ -28,7 +28,7 @@ def warp(t: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     Fritsch and Butland: A method for constructing local monotone piecewise cubic interpolants,
     SIAM J. Sci. Stat. Comput. 5, 1984.
     """
-    left = positions[:, :-1].T  # (intervals, in)
+    left, right = positions[:, :-1].T, positions[:, 1:].T  # (intervals, in)
     width = positions.diff(dim=-1).T
     rise = 2 / len(width)
     secant = rise / width
@@ -36,10 +36,10 @@ def warp(t: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     slopes = torch.cat([secant[:1], inner, secant[-1:]])
     first, last = slopes[:-1] * width, slopes[1:] * width  # end slopes per unit interval
     place = t.unsqueeze(-2)
-    inside = (place >= left) & (place < left + width)
+    inside = (place >= left) & (place < right)
     inside = torch.cat([inside[..., :-1, :], (place >= left)[..., -1:, :]], dim=-2)
     # half-open intervals: a point on a knot belongs to one ramp, for autograd too
-    s = torch.where(inside, (place - left) / width, (place >= left + width).to(t))
+    s = torch.where(inside, (place - left) / width, (place >= right).to(t))
     # Hermite cubic from 0 to `rise`: s (first + s (a + s b))
     a = 3 * rise - 2 * first - last
     b = first + last - 2 * rise

@@ -254,8 +254,9 @@ def test_two_spirals_lie_on_their_arms():
 @pytest.mark.parametrize("id", datasets.list_strogatz())
 def test_rates_are_the_slopes_of_the_trajectories(id):
     data = datasets.make_strogatz(id, n_trajectories=1, n_points=2001, duration=1.0, random_state=0)
-    state = data.X[id_state := ("x" if id.endswith("1") else "y")].to_numpy()
-    assert data.target_name == f"d{id_state}_dt"
+    name = "x" if id.endswith("1") else "y"
+    assert data.target_name == f"d{name}_dt"
+    state = data.X[name].to_numpy()
     slope = (state[2:] - state[:-2]) / (data.info["time"][2] - data.info["time"][0])
     scale = np.abs(data.y).max()
     np.testing.assert_allclose(slope, data.y[1:-1], atol=2e-3 * scale)

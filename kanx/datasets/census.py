@@ -192,6 +192,8 @@ def load_adult(
     ----------
     data_home : path, optional
         Folder with ``csv/adult-train.csv`` and ``csv/adult-test.csv``; ``KANX_DATA`` by default.
+        They are UCI's ``adult.data`` and ``adult.test`` under other names, the latter without its
+        first line, which is a comment.
     subset : {"all", "train", "test"}
         The published training rows, the published test rows, or both in this order.
 

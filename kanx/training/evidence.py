@@ -99,7 +99,7 @@ def fit_evidence(
     loss: Loss,
     weight: Tensor | None = None,
     *,
-    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    settings: Settings = Settings(),
     on_round: Callable[[int, float], bool] | None = None,
 ) -> Fit:
     """Fit a network by Levenberg-Marquardt with evidence maximisation, in place.
@@ -137,7 +137,8 @@ def fit_evidence(
         if stop or quiet >= 3 or round_ == settings.max_iter - 1:
             converged = quiet >= 3
             break
-        _update(problem, coordinates, state, posterior, settings)
+        settled = round_ >= 4 and abs(gained) < 20 * enough
+        _update(problem, coordinates, state, posterior, settings if settled else None)
     return Fit(network, posterior, evidence, state.loss, trace, converged)
 
 
@@ -184,18 +185,18 @@ def _update(
     coordinates: Coordinates,
     state: _State,
     posterior: Posterior,
-    settings: Settings,
+    pruning: Settings | None,
 ) -> None:
-    """Re-estimate the precisions and the noise, and prune what the evidence says is nothing."""
+    """Re-estimate precisions and noise; prune what a settled evidence says is nothing."""
     gamma = posterior.effective_parameters()
     square = torch.zeros_like(gamma).index_add_(0, coordinates.group, state.w**2)
     fresh = (gamma.clamp_min(1e-6) / square.clamp_min(1e-300)).clamp(*PRECISION_RANGE)
     fresh[-1] = BIAS_PRECISION
-    doomed = posterior.log_bayes_factors(state.w) < settings.prune_below
-    if bool(doomed.any()):
+    state.precision = fresh
+    if pruning is not None:
+        doomed = posterior.log_bayes_factors(state.w) < pruning.prune_below
         coordinates.prune(doomed)
         state.w = state.w * coordinates.alive()
-    state.precision = fresh
     if isinstance(state.loss, Gaussian | Huber):
         f = problem.linearisation.outputs(state.w)
         state.loss = _with_noise(state.loss, f, problem, gamma.sum().item())

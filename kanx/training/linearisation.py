@@ -33,7 +33,7 @@ class Linearisation:
                 self._input_features[block.start] = whitened_features(block, own)
 
     def outputs(self, w: Tensor) -> Tensor:
-        """Return the outputs at coordinates ``w``, ``(rows, outputs)``; sets the network to ``w``."""
+        """Set the network to ``w`` and return its outputs, ``(rows, outputs)``."""
         self.coordinates.write(w)
         with torch.no_grad():
             return self._forward(w, slice(None))[1]

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from kanx.training.coordinates import Block, Coordinates
-from kanx.training.linearisation import Linearisation
 
 
 class Posterior:
@@ -71,11 +70,10 @@ class Posterior:
             factors[label] = at_prior - at_posterior
         return factors
 
-    def output_covariance(self, linearisation: Linearisation, w: Tensor) -> Tensor:
-        """Return the covariance of the outputs of every row, ``(rows, outputs, outputs)``."""
-        _, jacobian = linearisation.jacobian(w)
-        jacobian = jacobian[:, :, self.living]
-        return torch.einsum("ncp,pq,ndq->ncd", jacobian, self.covariance, jacobian)
+    def output_variance(self, jacobian: Tensor) -> Tensor:
+        """Return the variance of the outputs: ``(rows, outputs, size) -> (rows, outputs)``."""
+        own = jacobian[:, :, self.living]
+        return ((own @ self.covariance) * own).sum(-1)
 
     def parameter_covariance(self, block: Block, edge: tuple[int, int]) -> Tensor:
         """Return the covariance of one edge's parameters, ``(p, p)``; zero where pruned."""

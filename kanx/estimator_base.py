@@ -1,0 +1,195 @@
+"""What the estimators share: tables in, a fitted model out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
+from torch import Tensor
+
+from kanx.tables import Column, column_names, columns_of, encode, learn_columns
+from kanx.training.evidence import Fit
+from kanx.training.losses import Loss
+from kanx.training.topology import fit_topology
+
+
+class KANEstimator(CallbackSupportMixin, BaseEstimator):
+    """What the regressor and the classifier share: tables in, a fitted model out."""
+
+    def __init__(
+        self,
+        *,
+        edge: str | Mapping[str | int, str] = "gp",
+        hidden: str | Sequence[Any] = "auto",
+        edge_options: Mapping[str, Any] | None = None,
+        categorical_features: str | Sequence[str | int] | None = "from_dtype",
+        n_estimators: int = 6,
+        max_iter: int = 60,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.edge = edge
+        self.hidden = hidden
+        self.edge_options = edge_options
+        self.categorical_features = categorical_features
+        self.n_estimators = n_estimators
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    # -- fitted attributes, read from the model ------------------------------------------------
+
+    @property
+    def network_(self) -> Any:
+        """The fitted `KAN`, in float64; its inputs are the encoded columns."""
+        check_is_fitted(self)
+        return self.model_.network
+
+    @property
+    def n_parameters_(self) -> int:
+        """Number of parameters on edges that are not pruned."""
+        check_is_fitted(self)
+        return self.model_.network.n_parameters
+
+    @property
+    def n_iter_(self) -> int:
+        """Number of rounds of the best fit."""
+        check_is_fitted(self)
+        return max(1, len(self.model_.members[0].trace))
+
+    # -- shared ------------------------------------------------------------------------------
+
+    def _table(self, X: Any, reset: bool) -> list[NDArray[Any]]:
+        """Check a table against scikit-learn's rules and return its columns."""
+        names = column_names(X)
+        if isinstance(X, Mapping):
+            assert names is not None
+            lengths = {len(values) for values in X.values()}
+            if len(lengths) != 1:
+                raise ValueError(
+                    f"the columns of X must have the same length, got {sorted(lengths)}"
+                )
+            if reset:
+                self.feature_names_in_ = np.array(names, dtype=object)
+                self.n_features_in_ = len(names)
+            elif names != list(getattr(self, "feature_names_in_", names)):
+                raise ValueError(
+                    f"the model was fitted with columns {list(self.feature_names_in_)}, got {names}"
+                )
+        elif names is not None:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        else:
+            is_text = isinstance(X, np.ndarray) and X.dtype.kind in "OUS"
+            validated = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=None if is_text and self._learns_text(X) else np.float64,
+                ensure_all_finite="allow-nan",
+            )
+            X = validated
+        columns = columns_of(X)
+        if not columns or len(columns[0]) == 0:
+            raise ValueError("X holds 0 sample(s) while a minimum of 1 is required.")
+        return columns
+
+    def _learns_text(self, X: NDArray[Any]) -> bool:
+        """Say whether an array of objects holds text that is no number."""
+        return X.ndim == 2 and any(isinstance(v, str) for v in X[:1].ravel())
+
+    def _matrix(self, X: Any) -> Tensor:
+        check_is_fitted(self)
+        return torch.from_numpy(encode(self.model_.columns, self._table(X, reset=False)))
+
+    def _fit_members(
+        self,
+        X: Any,
+        columns: list[NDArray[Any]],
+        y: Tensor,
+        loss: Loss,
+        outputs: int,
+        weight: NDArray[np.float64],
+    ) -> tuple[list[Column], list[Fit]]:
+        names = [str(n) for n in getattr(self, "feature_names_in_", [])] or [
+            f"x{j}" for j in range(self.n_features_in_)
+        ]
+        learned = learn_columns(names, columns, self.categorical_features, weight)
+        x = torch.from_numpy(encode(learned, columns))
+
+        context = self._init_callback_context(max_subtasks=None)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+
+        def on_round(round_: int, evidence: float) -> bool:
+            step = context.subcontext(task_name="round")
+            step.call_on_fit_task_begin(estimator=self, X=X)
+            return step.call_on_fit_task_end(
+                estimator=self, X=X, metadata={"round": round_, "log_evidence": evidence}
+            )
+
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        members = fit_topology(
+            learned,
+            x,
+            y,
+            torch.from_numpy(weight),
+            loss,
+            outputs,
+            edge=self.edge,
+            hidden=self.hidden,
+            edge_options=dict(self.edge_options or {}),
+            n_estimators=self.n_estimators,
+            max_iter=self.max_iter,
+            random_state=int(seed),
+            on_round=on_round,
+        )
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return learned, members
+
+    def _check_parameters(self) -> None:
+        if not isinstance(self.n_estimators, int | np.integer) or self.n_estimators < 1:
+            raise ValueError(f"n_estimators must be a positive integer, got {self.n_estimators!r}")
+        if not isinstance(self.max_iter, int | np.integer) or self.max_iter < 1:
+            raise ValueError(f"max_iter must be a positive integer, got {self.max_iter!r}")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+
+def check_weight(sample_weight: ArrayLike | None, like: NDArray[Any]) -> NDArray[np.float64]:
+    """Return sample weights, refusing negative ones and all zeros."""
+    weight = _check_sample_weight(sample_weight, like, dtype=np.float64, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError("sample_weight is zero for every row; give some rows a positive weight")
+    return weight
+
+
+def checked_labels(y: ArrayLike) -> ArrayLike:
+    """Refuse labels that are missing: they are no class."""
+    if y is None:
+        raise ValueError("this classifier requires y to be passed, but the target y is None")
+    return check_array(y, ensure_2d=False, dtype=None, input_name="y")
+
+
+def target_names(y: Any, count: int) -> list[str]:
+    """Return the names of the targets, from a frame or a series where there is one."""
+    names = getattr(y, "columns", None)
+    if names is not None:
+        return [str(name) for name in names]
+    name = getattr(y, "name", None)
+    if count == 1:
+        return [str(name) if name is not None else "y"]
+    return [f"y{k}" for k in range(count)]

@@ -1,0 +1,92 @@
+"""A fitted model: columns, networks and their posteriors, without scikit-learn around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanx.network import KAN
+from kanx.tables import Column
+from kanx.training.averaging import average
+from kanx.training.evidence import Fit
+from kanx.training.linearisation import Linearisation
+
+ROWS_AT_ONCE = 2048
+
+
+@dataclass
+class Model:
+    """What a fit leaves behind.
+
+    Attributes
+    ----------
+    columns : list of Column
+        The inputs, in order.
+    members : list of Fit
+        Networks whose average is the model, best evidence first.
+    target_mean, target_scale : Tensor, (outputs,)
+        ``target = target_mean + target_scale * output``; zero and one for a classifier.
+    target_names : list of str
+        Names of the targets, or of the classes that the outputs stand for.
+    history : list of dict
+        What was done to the model after the fit.
+    """
+
+    columns: list[Column]
+    members: list[Fit]
+    target_mean: Tensor
+    target_scale: Tensor
+    target_names: list[str]
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @cached_property
+    def network(self) -> KAN:
+        """The one network that the model is."""
+        return average([member.network for member in self.members]).eval()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the inputs."""
+        return [column.name for column in self.columns]
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Return outputs in the target's units, ``(rows, outputs)``; logits for a classifier."""
+        with torch.no_grad():
+            parts = [self.network(part) for part in x.split(ROWS_AT_ONCE)]
+        raw = torch.cat(parts) if parts else x.new_zeros(0, self.network.out_features)
+        return self.target_mean + self.target_scale * raw
+
+    def variance(self, x: Tensor, noise: bool) -> Tensor:
+        """Return the variance of the outputs, ``(rows, outputs)``, in squared target units.
+
+        The mean of the members' posterior variances plus the variance between the members, plus
+        the noise of the target where asked for.
+        """
+        within: list[Tensor] = []
+        means: list[Tensor] = []
+        for member in self.members:
+            spread, f = _spread(member, x)
+            if noise and member.posterior.noise_precision is not None:
+                spread = spread + 1 / member.posterior.noise_precision
+            within.append(spread)
+            means.append(f)
+        total = torch.stack(within).mean(0) + torch.stack(means).var(0, correction=0)
+        return total * self.target_scale**2
+
+
+def _spread(member: Fit, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the posterior variance and the outputs of one member, ``(rows, outputs)`` each."""
+    coordinates = member.posterior.coordinates
+    w = coordinates.read()
+    spreads: list[Tensor] = []
+    outputs: list[Tensor] = []
+    for part in x.split(ROWS_AT_ONCE):
+        linearisation = Linearisation(coordinates, part)
+        f, jacobian = linearisation.jacobian(w)
+        spreads.append(member.posterior.output_variance(jacobian))
+        outputs.append(f)
+    return torch.cat(spreads), torch.cat(outputs)

@@ -1,0 +1,284 @@
+"""Turn what users hold (arrays, pandas, polars, columns in a dict) into numbers and codes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MAX_CATEGORIES = 100
+_DATES = ("Date", "Datetime", "Duration", "Time")
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is known of one input column.
+
+    Attributes
+    ----------
+    name : str
+    categories : tuple or None
+        Values of a categorical column, in code order; None for a numeric one.
+    missing : bool
+        Whether values were missing when the column was learned.
+    lower, upper : float
+        Range of the learned values (of the codes for a categorical column).
+    """
+
+    name: str
+    categories: tuple[Any, ...] | None
+    missing: bool
+    lower: float
+    upper: float
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether the column holds categories."""
+        return self.categories is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-compatible description."""
+        categories = None if self.categories is None else list(self.categories)
+        return {
+            "name": self.name,
+            "categories": categories,
+            "missing": self.missing,
+            "lower": self.lower,
+            "upper": self.upper,
+        }
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> Column:
+        """Rebuild a column from `to_dict`."""
+        categories = description["categories"]
+        return cls(
+            str(description["name"]),
+            None if categories is None else tuple(categories),
+            bool(description["missing"]),
+            float(description["lower"]),
+            float(description["upper"]),
+        )
+
+
+def column_names(X: Any) -> list[str] | None:
+    """Return the names of a table's columns, None for a bare array.
+
+    Raises
+    ------
+    ValueError
+        If a name appears twice.
+    """
+    if isinstance(X, Mapping):
+        names = list(X)
+    elif hasattr(X, "columns") and not isinstance(X, np.ndarray):
+        names = list(X.columns)
+    else:
+        return None
+    twice = sorted({str(n) for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"column names must be unique; these appear more than once: {twice}")
+    return names
+
+
+def columns_of(X: Any) -> list[np.ndarray]:
+    """Return the columns of a table as arrays: float64 where numeric, else object.
+
+    Missing entries are NaN in numeric columns and None in the others.
+
+    Raises
+    ------
+    ValueError
+        If a column holds dates or infinite numbers.
+    """
+    if isinstance(X, Mapping):
+        return [_from_values(str(name), np.asarray(values)) for name, values in X.items()]
+    if isinstance(X, np.ndarray):
+        return [_from_values(f"x{j}", X[:, j]) for j in range(X.shape[1])]
+    import narwhals
+
+    frame = narwhals.from_native(X, eager_only=True)
+    found = []
+    for name in frame.columns:
+        series = frame[name]
+        kind = str(series.dtype)
+        if kind.startswith(_DATES):
+            raise ValueError(
+                f"column {name!r} holds dates ({kind}); turn it into a number, such as days since "
+                "a fixed day, first"
+            )
+        if series.dtype.is_numeric():
+            values = np.asarray(series.to_numpy(), dtype=np.float64)
+            found.append(_finite(str(name), values))
+        else:
+            found.append(_from_values(str(name), np.array(series.to_list(), dtype=object)))
+    return found
+
+
+def learn_columns(
+    names: Sequence[str],
+    columns: Sequence[np.ndarray],
+    categorical_features: str | Sequence[str | int] | None = "from_dtype",
+    weight: np.ndarray | None = None,
+) -> list[Column]:
+    """Describe the columns of a training table.
+
+    Parameters
+    ----------
+    names : sequence of str
+    columns : sequence of ndarray
+        From `columns_of`.
+    categorical_features : "from_dtype", None, or sequence of names or positions
+        Which columns hold categories; by default the ones that hold no numbers.
+    weight : ndarray, optional
+        Rows of weight zero are left out.
+
+    Raises
+    ------
+    ValueError
+        If a column said to be numeric holds text.
+    """
+    chosen = _chosen(names, categorical_features)
+    keep = slice(None) if weight is None else weight > 0
+    learned = []
+    for j, (name, values) in enumerate(zip(names, columns, strict=True)):
+        own = values[keep]
+        if j in chosen or (chosen.automatic and own.dtype == object):
+            learned.append(_learn_categories(str(name), own))
+        else:
+            learned.append(_learn_numbers(str(name), own))
+    return learned
+
+
+def encode(learned: Sequence[Column], columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return ``(rows, columns)`` numbers: values, category codes, NaN if missing, -1 if unseen."""
+    encoded = np.empty((len(columns[0]), len(columns)))
+    for j, (column, values) in enumerate(zip(learned, columns, strict=True)):
+        if column.categories is None:
+            encoded[:, j] = _numbers(column.name, values)
+        else:
+            codes = {category: float(k) for k, category in enumerate(column.categories)}
+            encoded[:, j] = [
+                np.nan if _is_missing(v) else codes.get(_plain(v), -1.0) for v in values
+            ]
+    return encoded
+
+
+class _Chosen(set[int]):
+    automatic = False
+
+
+def _chosen(names: Sequence[str], wanted: str | Sequence[str | int] | None) -> _Chosen:
+    chosen = _Chosen()
+    if wanted is None:
+        return chosen
+    if isinstance(wanted, str):
+        if wanted != "from_dtype":
+            raise ValueError(
+                "categorical_features must be 'from_dtype', None, or a list of columns, got "
+                f"{wanted!r}"
+            )
+        chosen.automatic = True
+        return chosen
+    for item in wanted:
+        if isinstance(item, str) and item in names:
+            chosen.add(list(names).index(item))
+        elif not isinstance(item, str) and 0 <= int(item) < len(names):
+            chosen.add(int(item))
+        else:
+            raise ValueError(f"categorical_features names the column {item!r}, which X lacks")
+    return chosen
+
+
+def _from_values(name: str, values: np.ndarray) -> np.ndarray:
+    """Make numbers of a column where every entry is one, else leave objects."""
+    if values.dtype.kind in "fiu":
+        return _finite(name, values.astype(np.float64))
+    filled = np.array([None if _is_missing(v) else v for v in values.tolist()], dtype=object)
+    if any(isinstance(v, bool | str) or v is None for v in filled):
+        present = [v for v in filled if v is not None]
+        if not present or any(isinstance(v, bool | str) for v in present):
+            return filled
+    try:
+        numbers = np.array([np.nan if v is None else float(v) for v in filled])
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"column {name!r} holds {type(error.args and filled[0]).__name__} objects; every entry "
+            "must be a string or a number (argument must be a string or a number)"
+        ) from error
+    return _finite(name, numbers)
+
+
+def _finite(name: str, values: np.ndarray) -> np.ndarray:
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise ValueError(
+            f"column {name!r} holds infinity in row {row}; Input X contains infinity. Remove or "
+            "correct such rows"
+        )
+    return values
+
+
+def _is_missing(value: Any) -> bool:
+    # None, NaN, pandas.NA and NaT; only NA's comparison is not a bool
+    if value is None:
+        return True
+    if isinstance(value, float):
+        return bool(np.isnan(value))
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _numbers(name: str, values: np.ndarray) -> np.ndarray:
+    if values.dtype != object:
+        return values
+    try:
+        return np.array([np.nan if v is None else float(v) for v in values])
+    except (TypeError, ValueError):
+        row, bad = next((r, v) for r, v in enumerate(values) if not _parses(v))
+        raise ValueError(
+            f"column {name!r} is numeric but holds {bad!r} in row {row}; correct the value, or "
+            "name the column in categorical_features"
+        ) from None
+
+
+def _parses(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _learn_numbers(name: str, values: np.ndarray) -> Column:
+    numbers = _numbers(name, values)
+    present = numbers[~np.isnan(numbers)]
+    if len(present) == 0:
+        return Column(name, None, True, -1.0, 1.0)
+    lower, upper = float(present.min()), float(present.max())
+    return Column(name, None, len(present) < len(numbers), lower, upper)
+
+
+def _learn_categories(name: str, values: np.ndarray) -> Column:
+    present = [_plain(v) for v in values.tolist() if not _is_missing(v)]
+    counts: dict[Any, int] = {}
+    for value in present:
+        counts[value] = counts.get(value, 0) + 1
+    kept = sorted(counts, key=lambda v: (str(type(v)), v))
+    if len(kept) > MAX_CATEGORIES:
+        kept = sorted(sorted(kept, key=lambda v: -counts[v])[:MAX_CATEGORIES], key=str)
+        warnings.warn(
+            f"column {name!r} has {len(counts)} categories; the {MAX_CATEGORIES} most frequent get "
+            "a value of their own and the others contribute nothing",
+            UserWarning,
+            stacklevel=4,
+        )
+    missing = len(present) < len(values)
+    return Column(name, tuple(kept) or ("",), missing, 0.0, float(max(len(kept) - 1, 0)))

@@ -1,0 +1,125 @@
+"""Choose the size of a network by its evidence: additive first, then hidden nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanx.network import KAN
+from kanx.training.evidence import Fit, Settings, fit_evidence
+from kanx.training.losses import Loss
+from kanx.training.placement import place_on_data
+from kanx.training.starts import random_start
+
+# a denser curvature matrix than this many coordinates is not worth its time by default
+LARGEST = 1500
+HIDDEN_WIDTHS = (2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Task:
+    """The data of a fit and the families of its edges.
+
+    Attributes
+    ----------
+    x : Tensor, (rows, in), float64
+    y : Tensor
+        See `fit_evidence`.
+    weight : Tensor, (rows,)
+    loss : Loss
+    outputs : int
+    edges : list of dict
+        Specification of every input's edges; see `KANLayer`.
+    hidden_edge : dict
+        Of the edges after hidden nodes.
+    settings : Settings
+    random_state : int
+    on_round : callable, optional
+        See `fit_evidence`.
+    """
+
+    x: Tensor
+    y: Tensor
+    weight: Tensor
+    loss: Loss
+    outputs: int
+    edges: list[dict[str, Any]]
+    hidden_edge: dict[str, Any]
+    settings: Settings = field(default_factory=Settings)
+    random_state: int = 0
+    on_round: Callable[[int, float], bool] | None = None
+
+    def build(self, hidden: Sequence[int], skip: bool) -> KAN:
+        """Return an untrained network, placed on the data."""
+        widths = [len(self.edges), *hidden, self.outputs]
+        network = KAN(
+            widths, self.edges, hidden_edge=self.hidden_edge, skip=skip, random_state=0
+        ).double()
+        place_on_data(network, self.x, self.weight)
+        return network
+
+    def fit(self, hidden: Sequence[int], *, skip: bool = False, start: int = 0) -> Fit:
+        """Fit a network of given hidden widths from one random start."""
+        network = self.build(hidden, skip)
+        # independent of the order in which sizes and starts are tried
+        seed = np.random.SeedSequence([self.random_state, start, *hidden]).generate_state(1)[0]
+        random_start(network, torch.Generator().manual_seed(int(seed)))
+        return fit_evidence(
+            network,
+            self.x,
+            self.y,
+            self.loss,
+            self.weight,
+            settings=self.settings,
+            on_round=self.on_round,
+        )
+
+    def coordinates(self, hidden: int) -> int:
+        """Estimate the number of coordinates with so many hidden nodes and a skip."""
+        per_input = sum(_basis_size(spec) for spec in self.edges)
+        outer = _basis_size(self.hidden_edge)
+        return (hidden + self.outputs) * per_input + hidden * outer * self.outputs
+
+
+def select(task: Task, n_estimators: int) -> list[Fit]:
+    """Choose between the additive model and hidden layers by evidence.
+
+    The additive model is kept unless hidden nodes raise the log evidence by more than five, odds
+    of about 150 to 1: what is easier to read needs no further argument.
+
+    Parameters
+    ----------
+    task : Task
+    n_estimators : int
+        Starts of the chosen size; networks whose evidence is near the best are returned.
+    """
+    best = task.fit(())
+    chosen: tuple[int, ...] = ()
+    fits = [best]
+    for width in HIDDEN_WIDTHS:
+        if task.coordinates(width) > LARGEST:
+            break
+        fit = task.fit((width,), skip=True)
+        if fit.evidence < best.evidence + 5:
+            break
+        best, chosen, fits = fit, (width,), [fit]
+    if not chosen:
+        return fits
+    fits += [task.fit(chosen, skip=True, start=k) for k in range(1, n_estimators)]
+    return near_best(fits)
+
+
+def near_best(fits: list[Fit]) -> list[Fit]:
+    """Keep the better half by evidence, at least one: a stuck start is left out."""
+    ranked = sorted(fits, key=lambda fit: -fit.evidence)
+    return ranked[: (len(ranked) + 1) // 2]
+
+
+def _basis_size(spec: dict[str, Any]) -> int:
+    sizes = ("control_points", "categories", "intervals", "degree", "numerator_degree")
+    return int(next((spec[key] for key in sizes if key in spec), 10))

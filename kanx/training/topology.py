@@ -1,0 +1,137 @@
+"""From an estimator's `edge` and `hidden` to fitted networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from kanx.layers.registry import family_class
+from kanx.tables import Column
+from kanx.training.evidence import Fit, Settings
+from kanx.training.losses import Loss
+from kanx.training.selection import Task, near_best, select
+
+# grid of an edge that sees an input, and of one that sees a hidden node
+INPUT_OPTIONS: dict[str, dict[str, Any]] = {
+    "gp": {"control_points": 12, "adaptive": True},
+    "spline": {"intervals": 10},
+}
+HIDDEN_OPTIONS: dict[str, dict[str, Any]] = {
+    "gp": {"control_points": 8},
+    "spline": {"intervals": 6},
+}
+
+
+def fit_topology(
+    columns: Sequence[Column],
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor,
+    loss: Loss,
+    outputs: int,
+    *,
+    edge: str | Mapping[str | int, str],
+    hidden: str | Sequence[Any],
+    edge_options: Mapping[str, Any],
+    n_estimators: int,
+    max_iter: int,
+    random_state: int,
+    on_round: Callable[[int, float], bool] | None,
+) -> list[Fit]:
+    """Fit the networks that an estimator's parameters ask for.
+
+    Raises
+    ------
+    ValueError
+        If `edge` or `hidden` is not understood.
+    """
+    widths = parse_hidden(hidden)
+    edges = edge_specs(columns, edge, edge_options, x)
+    numeric = next((e for e in edges if e["family"] != "lookup"), {"family": "gp"})
+    family = numeric["family"]
+    chosen = {k: v for k, v in edge_options.items() if k not in ("control_points", "intervals")}
+    own = chosen if family == edge else {}
+    hidden_edge = {"family": family, **HIDDEN_OPTIONS.get(family, {}), **own}
+    task = Task(
+        x,
+        y,
+        weight,
+        loss,
+        outputs,
+        edges,
+        hidden_edge,
+        Settings(max_iter=max_iter),
+        random_state,
+        on_round,
+    )
+    if widths is None:
+        return select(task, n_estimators)
+    kst = not isinstance(hidden, str) and len(hidden) == 2 and hidden[0] == "kst"
+    skip = bool(widths) and not kst
+    starts = n_estimators if widths else 1
+    fits = [task.fit(widths, skip=skip, start=k) for k in range(starts)]
+    averages = len(widths) <= 1
+    return near_best(fits) if averages else [max(fits, key=lambda fit: fit.evidence)]
+
+
+def parse_hidden(hidden: str | Sequence[Any]) -> tuple[int, ...] | None:
+    """Return the hidden widths, None for ``"auto"``.
+
+    Raises
+    ------
+    ValueError
+        If `hidden` is none of the known forms.
+    """
+    if isinstance(hidden, str):
+        if hidden == "auto":
+            return None
+        if hidden == "additive":
+            return ()
+    elif isinstance(hidden, Sequence | np.ndarray):
+        found = list(hidden)
+        if len(found) == 2 and found[0] == "kst":
+            found = found[1:]
+        if all(isinstance(w, int | np.integer) and w > 0 for w in found):
+            return tuple(int(w) for w in found)
+    raise ValueError(
+        f"hidden={hidden!r} is not understood; use 'auto', 'additive', a tuple of widths such as "
+        "(5,) or (3, 3), or ('kst', Q)"
+    )
+
+
+def edge_specs(
+    columns: Sequence[Column],
+    edge: str | Mapping[str | int, str],
+    edge_options: Mapping[str, Any],
+    x: Tensor,
+) -> list[dict[str, Any]]:
+    """Return the edge specification of every column.
+
+    Categorical columns get lookup edges, numeric ones the family asked for (GP where a mapping
+    leaves a column out), with no more grid points than the column has distinct values.
+    """
+    names = [column.name for column in columns]
+    if isinstance(edge, Mapping):
+        unknown = [key for key in edge if key not in names and key not in range(len(names))]
+        if unknown:
+            raise ValueError(f"edge names the columns {unknown}, which X lacks; it has {names}")
+    specs = []
+    for j, column in enumerate(columns):
+        if column.categories is not None:
+            count = len(column.categories)
+            specs.append({"family": "lookup", "categories": count, "missing": column.missing})
+            continue
+        if isinstance(edge, Mapping):
+            family = edge.get(column.name, edge.get(j, "gp"))
+        else:
+            family = edge
+        family_class(family)  # an unknown name fails here, with the list of known ones
+        options = {**INPUT_OPTIONS.get(family, {}), **edge_options}
+        distinct = len(np.unique(x[:, j].numpy()))
+        if "control_points" not in edge_options and "control_points" in options:
+            options["control_points"] = min(options["control_points"], max(3, distinct))
+        specs.append({"family": family, "missing": column.missing, **options})
+    return specs

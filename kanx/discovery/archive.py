@@ -128,12 +128,17 @@ class Archive:
                 kept.append(candidate)
         return kept
 
+    def is_exact(self) -> bool:
+        """Return whether the champion leaves only rounding error."""
+        champion = self.champion()
+        return champion is not None and champion.loss < 1e-20
+
     def is_solved(self, level: float = 0.01) -> bool:
         """Return whether the champion is exact, or leaves nothing but noise."""
         champion = self.champion()
         if champion is None:
             return False
-        if champion.loss < 1e-20:
+        if self.is_exact():
             return True
         residual = self.data.y - evaluate(champion.tree, self.data.columns)
         return (

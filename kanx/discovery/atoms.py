@@ -22,6 +22,7 @@ from kanx.discovery.trees import (
     monomial,
     number,
     power,
+    price_of,
     product,
     total,
     variable,
@@ -34,7 +35,7 @@ ONE = number(1)
 
 @dataclass(frozen=True)
 class Atom:
-    """Hold a tree in the coordinates, its values and its price in nodes."""
+    """Hold a tree in the coordinates, its values and its price (``trees.price_of``)."""
 
     tree: Tree
     values: Array
@@ -89,7 +90,7 @@ def make_atom(tree: Tree, columns: Array) -> Atom | None:
     spread = values.std()
     if spread < 1e-7 * (np.abs(values).max() + 1e-300) or np.abs(values).max() > 1e8:
         return None
-    return Atom(tree, values, sum(1 for _ in tree.walk()))
+    return Atom(tree, values, price_of(tree))
 
 
 def arguments(columns: Array) -> list[Tree]:
@@ -162,7 +163,7 @@ def monomials_of(columns: Array, degree: Fraction = Fraction(4)) -> list[Atom]:
         for k in range(d)
     ]  # fmt: skip
     limit = degree if d <= 3 else Fraction(3)
-    found = [Atom(ONE, np.ones(columns.shape[1]), 1)]
+    found = [Atom(ONE, np.ones(columns.shape[1]), 0)]
     if d > 4:
         choices = [[e for e in c if e.denominator == 1 and abs(e) <= 2] for c in choices]
         limit = Fraction(2)
@@ -188,7 +189,7 @@ class Dictionary:
     factors : list of pairs of Atom
         Each feature is the product of its two factors.
     prices : array of shape (features,)
-        Nodes of each feature.
+        Complexity of each feature.
     """
 
     values: Array
@@ -201,12 +202,14 @@ class Dictionary:
         return product(left.tree, right.tree)
 
 
-def build_dictionary(monomials: list[Atom], atoms: list[Atom], size: int) -> Dictionary:
-    """Multiply monomials with atoms and atoms with atoms; keep the ``size`` cheapest."""
+def build_dictionary(
+    monomials: list[Atom], atoms: list[Atom], size: int, longest: int = 8
+) -> Dictionary:
+    """Multiply monomials with atoms, and atoms with atoms up to a price; keep the cheapest."""
     one = monomials[0]
     pairs = [(one, m) for m in monomials[1:]] + [(m, a) for m in monomials for a in atoms]
     pairs += [
-        (a, b) for i, a in enumerate(atoms) for b in atoms[i + 1 :] if a.price + b.price <= 14
+        (a, b) for i, a in enumerate(atoms) for b in atoms[i + 1 :] if a.price + b.price <= longest and len(atoms) < 2000
     ]
     pairs.sort(key=lambda p: p[0].price + p[1].price)
     pairs = pairs[:size]

@@ -23,6 +23,7 @@ from kanx.discovery.trees import (
     monomial,
     number,
     power,
+    price_of,
     product,
     substitute,
     total,
@@ -42,6 +43,17 @@ class Scan:
     trees: list[Tree]
     prices: Array
     skeletons: NDArray[np.int64]  # equal where only the scale differs
+
+    def thinned(self, keep: int) -> list[Atom]:
+        """Return about ``keep`` scales of every shape, as atoms."""
+        chosen: list[Atom] = []
+        for skeleton in range(int(self.skeletons.max(initial=-1)) + 1):
+            members = np.flatnonzero(self.skeletons == skeleton)
+            step = max(1, len(members) // keep)
+            chosen += [
+                Atom(self.trees[k], self.values[k], int(self.prices[k])) for k in members[::step]
+            ]
+        return chosen
 
 
 def curve_arguments(columns: Array) -> list[Tree]:
@@ -106,7 +118,7 @@ def scan_of(columns: Array, allowed: Collection[str] | None) -> Scan:
             if np.isfinite(size) and size < 1e9 and v.std() > 1e-6 * size:
                 values.append(v)
                 trees.append(tree)
-                prices.append(sum(1 for _ in tree.walk()))
+                prices.append(price_of(tree))
                 skeleton = tree.with_constants(np.zeros(len(tree.constants)))
                 skeletons.append(numbering.setdefault(skeleton, len(numbering)))
         if allowed is None or "log" in allowed:
@@ -114,7 +126,7 @@ def scan_of(columns: Array, allowed: Collection[str] | None) -> Scan:
             if np.isfinite(v).all():
                 values.append(v)
                 trees.append(function("log", w))
-                prices.append(3)
+                prices.append(2)
                 skeletons.append(numbering.setdefault(trees[-1], len(numbering)))
     return Scan(np.array(values), trees, np.array(prices, float), np.array(skeletons))
 
@@ -136,7 +148,7 @@ def named_curves(
     losses = _two_parameter_losses(scan.values, [job[2] for job in jobs])
     for (prefix, link, linked), loss in zip(jobs, losses, strict=True):
         price = scan.prices + prefix.price + (0.0 if link == 1 else 3.0)
-        rank = n_rows * np.log(loss + problem.floor) + 1.4 * price
+        rank = n_rows * np.log(loss + problem.floor) + 3.5 * price
         for k in _best_of_each_shape(rank, scan, 6):
             ranked.append((float(rank[k]), k, link, prefix, linked[2]))
     ranked.sort(key=lambda item: item[0])

@@ -28,11 +28,14 @@ class Data:
         Target divided by its root mean square.
     weight : array of shape (rows,)
         Weights with mean 1.
+    scale : float
+        Root mean square of the target in the user's units.
     """
 
     columns: Array
     y: Array
     weight: Array
+    scale: float = 1.0
 
     @cached_property
     def size(self) -> float:
@@ -46,19 +49,20 @@ class Data:
 
     def rows(self, chosen: Array) -> Data:
         """Return the data on a subset of the rows."""
-        return Data(self.columns[:, chosen], self.y[chosen], self.weight[chosen])
+        return Data(self.columns[:, chosen], self.y[chosen], self.weight[chosen], self.scale)
 
     def lack_of_fit(self, residual: Array, n_parameters: int) -> float:
         """Return the p-value of an F-test that the residual still depends on the inputs.
 
         The residual is regressed on Chebyshev polynomials of each input and on products of two;
-        a small value says that a formula is not the whole truth.
+        a small value says that a formula is not the whole truth. With fewer than ten degrees of
+        freedom nothing can be said, and the answer is 0.
         """
         basis = self._test_basis
         n, p = basis.shape
         free = n - p - n_parameters
         if free < 10:
-            return 1.0
+            return 0.0
         root = np.sqrt(self.weight)
         r = residual * root
         q = self._test_range
@@ -74,7 +78,7 @@ class Data:
         low = self.columns.min(axis=1, keepdims=True)
         high = self.columns.max(axis=1, keepdims=True)
         t = 2.0 * (self.columns - low) / (high - low + 1e-300) - 1.0
-        degree = 6 if self.n_rows >= 200 else 3
+        degree = 6 if self.n_rows >= 40 * len(self.columns) else 2
         tables = [chebyshev(column, degree)[0][:, 1:] for column in t]
         blocks = [np.ones((self.n_rows, 1)), *tables]
         room = self.n_rows // 8 - sum(b.shape[1] for b in blocks)

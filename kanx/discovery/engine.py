@@ -11,12 +11,43 @@ from numpy.typing import NDArray
 from kanx.discovery.archive import Archive
 from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
-from kanx.discovery.reduction import ReducedSearch, all_variables, coordinates_of
+from kanx.discovery.links import LINKS, TargetLink
+from kanx.discovery.reduction import (
+    Coordinates,
+    ReducedSearch,
+    all_variables,
+    coordinates_of,
+    with_magnitudes,
+)
 from kanx.discovery.ridge import RidgeUnit
-from kanx.discovery.trees import Tree, constant, monomial, product, total, variable
+from kanx.discovery.translations import Merge, find_merges
+from kanx.discovery.trees import Tree, constant, monomial, number, product, total, variable
 
 Array = NDArray[np.float64]
 Report = Callable[[Archive], None]
+MOST_DIMENSIONS = 3
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """Say that the target is a gate times a function of some groups, and how well that fits.
+
+    Parameters
+    ----------
+    search : ReducedSearch
+        Coordinates and target.
+    n_groups : int
+        Number of groups.
+    units : list of RidgeUnit
+        Fitted units, best first.
+    score : float
+        BIC of the best unit; lower is better.
+    """
+
+    search: ReducedSearch
+    n_groups: int
+    units: list[RidgeUnit]
+    score: float
 
 
 @dataclass
@@ -67,26 +98,25 @@ class Search:
     def _stages(self) -> Iterator[Callable[[], None]]:
         """Yield the stages, cheapest first."""
         yield self._baselines
-        plain = self._reduced(all_variables(len(self.data.columns)))
-        yield from self._group_stages(plain)
+        plain = self._plain_coordinates()
+        hypotheses = self._hypotheses(plain, LINKS[0])
+        if hypotheses and hypotheses[0].n_groups == 0:
+            yield lambda: self._name(hypotheses[0])
+        for coordinates in self._merged_coordinates():
+            hypotheses += self._hypotheses(coordinates, LINKS[0])
+        hypotheses.sort(key=lambda h: h.score)
+        yield from self._naming(hypotheses[:2])
+        yield from self._naming(hypotheses[:1], deep=True)
+        for link in LINKS[1:]:
+            yield from self._naming(self._hypotheses(plain, link)[:2])
+        yield from self._naming(hypotheses[2:5])
+        yield from self._naming(hypotheses[1:4], deep=True)
 
-    def _group_stages(self, search: ReducedSearch) -> Iterator[Callable[[], None]]:
-        """Yield one stage per number of groups: first the numbers that the data support."""
-        units = {}
-        for n_groups in range(4):
-            if n_groups + len(search.coordinates.axes) <= 3:
-                found = search.units(n_groups)
-                if found:
-                    units[n_groups] = found
-        later = []
-        for n_groups, found in units.items():
-            richer = [u[0].loss for k, u in units.items() if k > n_groups]
-            if richer and min(richer) < 0.5 * found[0].loss:
-                later.append((n_groups, found))
-                continue
-            yield lambda k=n_groups, u=found: self._by_groups(search, k, u)  # type: ignore[misc]
-        for n_groups, found in later[::-1]:
-            yield lambda k=n_groups, u=found: self._by_groups(search, k, u)  # type: ignore[misc]
+    def _naming(
+        self, hypotheses: list[Hypothesis], deep: bool = False
+    ) -> Iterator[Callable[[], None]]:
+        for hypothesis in hypotheses:
+            yield lambda h=hypothesis: self._name(h, deep)  # type: ignore[misc]
 
     def _baselines(self) -> None:
         """File the constant and the linear model."""
@@ -97,29 +127,69 @@ class Search:
             self.archive.consider(total(constant(0.0), term))
         self.archive.consider(total(constant(0.0), *terms))
 
-    def _reduced(self, trees: list[Tree]) -> ReducedSearch:
-        data = self.data
-        coordinates = coordinates_of(trees, data.columns)
-        return ReducedSearch(
-            self.archive, coordinates, data.y, data.weight, self.generator, self.deadline,
-            self.allowed,
-        )  # fmt: skip
+    def _plain_coordinates(self) -> Coordinates:
+        return coordinates_of(all_variables(len(self.data.columns)), self.data.columns)
 
-    def _by_groups(self, search: ReducedSearch, n_groups: int, units: list[RidgeUnit]) -> None:
-        """Round the groups, then name the function of them."""
-        for reduction in search.reductions(units, n_groups)[:3]:
-            if n_groups == 0:
+    def _merged_coordinates(self) -> Iterator[Coordinates]:
+        """Yield coordinates in which inputs that act only through a sum are merged."""
+        data = self.data
+        for merges in find_merges(data.columns, data.y, data.weight)[:3]:
+            coordinates = coordinates_of(_merged_trees(merges, len(data.columns)), data.columns)
+            yield coordinates
+            if coordinates.axes:
+                yield with_magnitudes(coordinates)
+
+    def _hypotheses(self, coordinates: Coordinates, link: TargetLink) -> list[Hypothesis]:
+        """Fit units with every number of groups and return them with their BIC, best first."""
+        linked = link.apply(self.data)
+        if linked is None:
+            return []
+        search = ReducedSearch(
+            self.archive, coordinates, linked.target, linked.weight, self.generator, self.deadline,
+            self.allowed, linked.undo,
+        )  # fmt: skip
+        found = []
+        n_rows = self.data.n_rows
+        for n_groups in range(MOST_DIMENSIONS + 1 - len(coordinates.axes)):
+            units = search.units(n_groups)
+            if units:
+                count = search.n_coefficients(n_groups)
+                loss = units[0].loss + 1e-14
+                score = n_rows * np.log(loss) + count * np.log(n_rows)
+                found.append(Hypothesis(search, n_groups, units, score))
+            if units and units[0].loss < 1e-14:
+                break
+        return sorted(found, key=lambda h: h.score)
+
+    def _name(self, hypothesis: Hypothesis, deep: bool = False) -> None:
+        """Round the groups of a hypothesis, then name the function of them."""
+        search, n_groups = hypothesis.search, hypothesis.n_groups
+        dimension = n_groups + len(search.coordinates.axes)
+        for reduction in search.reductions(hypothesis.units, n_groups)[:3]:
+            if dimension == 0:
                 tree = monomial(reduction.gate, search.coordinates.positive)
-                self.archive.consider(product(constant(1.0), tree))
-                if not search.coordinates.axes:
-                    continue
-            namers = [search.name_curves, search.name_sums]
-            dimension = n_groups + len(search.coordinates.axes)
-            for name in namers if dimension == 1 else namers[::-1]:
+                search.file([product(constant(1.0), tree)])
+                continue
+            if deep:
+                namers: list[Callable] = [search.name_deep]
+            else:
+                namers = [search.name_curves, search.name_sums]
+                namers = namers if dimension == 1 else namers[::-1]
+            for name in namers:
                 name(reduction)
-                if self._finished():
+                if self.deadline.passed or self.archive.is_exact():
                     return
 
-    def _finished(self) -> bool:
-        return self.deadline.passed or self.archive.is_solved()
 
+def _merged_trees(merges: list[Merge], n: int) -> list[Tree]:
+    """Return the coordinates after the merges: the other inputs, then the sums."""
+    used = {k for m in merges for k in (m.first, m.second)}
+    trees = [variable(k) for k in range(n) if k not in used]
+    for merge in merges:
+        second = variable(merge.second)
+        if merge.ratio != 1.0:
+            exact = merge.ratio == -1.0
+            factor = number(-1) if exact else constant(merge.ratio)
+            second = product(factor, second)
+        trees.append(total(variable(merge.first), second))
+    return trees

@@ -72,7 +72,7 @@ def prepare(
 
     def take(chosen: Array, scale: float) -> Data:
         w = weight[chosen] / weight[chosen].mean() if len(chosen) else weight[chosen]
-        return Data(np.ascontiguousarray(X[chosen][:, kept].T), y[chosen] / scale, w)
+        return Data(np.ascontiguousarray(X[chosen][:, kept].T), y[chosen] / scale, w, scale)
 
     scale = float(np.sqrt(np.average(y[search] ** 2, weights=weight[search])))
     scale = scale if scale > 0 else 1.0

@@ -93,7 +93,7 @@ def sparse_sums(
         features, prices, n_plain = dictionary.values, dictionary.prices, len(dictionary.values)
         if link == 1:
             order = np.argsort(prices, kind="stable")
-            simple = np.array([a.price == 1 for a, _ in dictionary.factors])[order]
+            simple = np.array([a.price == 0 for a, _ in dictionary.factors])[order]
             cheap = np.concatenate([order[simple][:250], order[~simple][:200]])
             features = np.vstack([features, features[cheap] * target])
             prices = np.concatenate([prices, prices[cheap]])
@@ -105,7 +105,7 @@ def sparse_sums(
         for selection in chosen:
             tree = _build(problem, dictionary, features, target, weight, selection.features,
                           n_plain, cheap, link, sign)  # fmt: skip
-            penalty = 0.0 if link == 1 else 3.0
+            penalty = 0.0 if link == 1 else 3.5
             ranked.append((selection.rank + penalty, tree))
     ranked.sort(key=lambda item: item[0])
     return [tree for _, tree in ranked]

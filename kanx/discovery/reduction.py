@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction, rationalise
 from kanx.discovery.reduced import ReducedProblem, sparse_sums
 from kanx.discovery.ridge import RidgeProblem, RidgeUnit, _Projection, search_units
-from kanx.discovery.trees import Tree, evaluate, monomial, number, product, variable
+from kanx.discovery.trees import Tree, evaluate, function, monomial, number, product, variable
 
 Array = NDArray[np.float64]
 ORDERS = {0: 0, 1: 10, 2: 7, 3: 5}
@@ -62,6 +63,15 @@ def coordinates_of(trees: Sequence[Tree], columns: Array) -> Coordinates:
     )  # fmt: skip
 
 
+def with_magnitudes(coordinates: Coordinates) -> Coordinates:
+    """Return the coordinates with the magnitude of each axis, so that it can enter groups."""
+    return Coordinates(
+        (*coordinates.positive, *(function("abs", tree) for tree in coordinates.axes)), (),
+        np.vstack([coordinates.positive_values, np.abs(coordinates.axis_values) + 1e-300]),
+        coordinates.axis_values[:0],
+    )  # fmt: skip
+
+
 @dataclass
 class ReducedSearch:
     """Look for ``T(y) = gate * G(groups, axes)`` and name ``G``, for one set of coordinates.
@@ -74,7 +84,7 @@ class ReducedSearch:
         Coordinates of the rows of the archive's data.
     target : array of shape (rows,)
         The target, or a function of it.
-    wrap : callable
+    undo : callable
         Turns the tree of that function into the tree of the target.
     weight : array of shape (rows,)
         Weights of ``target``.
@@ -93,7 +103,7 @@ class ReducedSearch:
     generator: np.random.Generator
     deadline: Deadline
     allowed: Collection[str] | None = None
-    wrap: object = None
+    undo: Callable[[Tree], Tree] = staticmethod(lambda tree: tree)  # type: ignore[assignment]
 
     def problem(self, order: int, rows: Array | None = None) -> RidgeProblem:
         """State the unit's data at this order of the series."""
@@ -120,6 +130,15 @@ class ReducedSearch:
             return [RidgeUnit(unit.gate, unit.directions, loss)]
         count = starts or (1 if n_groups == 0 else min(3 * n + 4, 16))
         return search_units(problem, n_groups, self.generator, self.deadline, count)
+
+    def n_coefficients(self, n_groups: int) -> int:
+        """Return how many numbers a unit with this many groups has."""
+        n, d = len(self.coordinates.positive), n_groups + len(self.coordinates.axes)
+        if n_groups == n:
+            exponents = 0
+        else:  # the gauge fixes one number per pair of groups and one per group
+            exponents = n * (n_groups + 1) - n_groups * (n_groups + 1)
+        return exponents + comb(ORDERS.get(d, 3) + d, d)
 
     def reductions(self, units: list[RidgeUnit], n_groups: int) -> list[Reduction]:
         """Return rational groups of the best units."""
@@ -183,23 +202,33 @@ class ReducedSearch:
         prefixes = monomials_of(problem.coordinates)
         if len(prefixes) > 40:
             prefixes = sorted(prefixes, key=lambda a: a.price)[:40]
-        self._file(named_curves(problem, scan, prefixes, keep=keep))
+        self.file(named_curves(problem, scan, prefixes, keep=keep))
 
     def name_sums(self, reduction: Reduction, size: int = 6000, terms: int = 3) -> None:
         """Search sparse sums and quotients of the reduced coordinates and file the best."""
         problem = self.reduced_problem(reduction)
         atoms = atoms_of(problem.coordinates, self.allowed)
         dictionary = build_dictionary(monomials_of(problem.coordinates), atoms, size)
-        self._file(sparse_sums(problem, dictionary, terms=terms)[:25])
+        self.file(sparse_sums(problem, dictionary, terms=terms)[:25])
 
-    def _file(self, trees: list[Tree]) -> None:
+    def name_deep(self, reduction: Reduction) -> None:
+        """Search longer sums over a larger dictionary whose shapes have scales."""
+        problem = self.reduced_problem(reduction)
+        scan = scan_of(problem.coordinates, self.allowed)
+        monomials = monomials_of(problem.coordinates, Fraction(3))
+        atoms = scan.thinned(40 if len(problem.coordinates) == 1 else 12)
+        atoms += atoms_of(problem.coordinates, self.allowed)
+        dictionary = build_dictionary(monomials, atoms, 24000, longest=12)
+        trees = sparse_sums(problem, dictionary, pairs_among=2500, beam=80, terms=4, keep=20)
+        self.file(trees[:40])
+
+    def file(self, trees: list[Tree]) -> None:
+        """Fit candidate trees and file them, until one is exact."""
         for tree in trees:
             if self.deadline.passed:
                 return
-            wrapped = tree if self.wrap is None else self.wrap(tree)  # type: ignore[operator]
-            self.archive.consider(wrapped)
-            champion = self.archive.champion()
-            if champion is not None and champion.loss < 1e-20:
+            self.archive.consider(self.undo(tree))
+            if self.archive.is_exact():
                 return
 
 

@@ -34,7 +34,7 @@ class _Standardised:
     floor: float
 
     def rank(self, loss: Array | float, price: Array | float) -> Array | float:
-        return self.rows * np.log(np.maximum(loss, 0.0) + self.floor) + 1.4 * price
+        return self.rows * np.log(np.maximum(loss, 0.0) + self.floor) + 3.5 * price
 
 
 def select(
@@ -116,7 +116,7 @@ def _exhaustive_pairs(
         )
     gain[~np.isfinite(gain) | (1.0 - gram**2 < 1e-7)] = 0.0
     gain[np.tril_indices(len(cheap))] = 0.0
-    price = data.prices[cheap][:, None] + data.prices[cheap][None, :] + 2.0
+    price = data.prices[cheap][:, None] + data.prices[cheap][None, :] + 1.0
     rank = data.rank(1.0 - np.minimum(gain, 1.0), price)
     best = np.argpartition(rank, min(keep, rank.size - 1), axis=None)[:keep]
     found = []
@@ -133,7 +133,7 @@ def _exact_selection(data: _Standardised, chosen: tuple[int, ...]) -> Selection:
     q, _ = np.linalg.qr(block)
     residual = data.target - q @ (q.T @ data.target)
     loss = float(residual @ residual)
-    price = float(data.prices[list(chosen)].sum()) + 2.0 * (len(chosen) - 1)
+    price = float(data.prices[list(chosen)].sum()) + len(chosen) - 1.0
     return Selection(chosen, loss, float(data.rank(loss, price)))
 
 
@@ -151,7 +151,7 @@ def _grow(data: _Standardised, frontier: list[Selection], beam: int) -> list[Sel
     gains[remaining < 1e-7] = 0.0
     grown: dict[tuple[int, ...], Selection] = {}
     for column, state in enumerate(states):
-        price = data.prices[list(state.features)].sum() + 2.0 * len(state.features)
+        price = data.prices[list(state.features)].sum() + len(state.features)
         rank = data.rank(np.maximum(state.loss - gains[:, column], 0.0), data.prices + price)
         for k in np.argpartition(rank, min(8, len(rank) - 1))[:8]:
             chosen = tuple(sorted((*state.features, int(k))))

@@ -99,6 +99,11 @@ class Tree:
         return frozenset(found)
 
 
+def price_of(tree: Tree) -> int:
+    """Return the number of variables, free constants, functions, powers and sums of a tree."""
+    return sum(node.kind not in ("number", "product") for node in tree.walk())
+
+
 def number(value: Fraction | int) -> Tree:
     """Return an exact number."""
     return Tree("number", value=Fraction(value))
@@ -130,6 +135,27 @@ def product(*factors: Tree) -> Tree:
     if not flat:
         return number(1)
     return flat[0] if len(flat) == 1 else Tree("product", tuple(flat))
+
+
+def scaled(tree: Tree, factor: float) -> Tree:
+    """Return the tree times a number, put into its free constants where it has leading ones."""
+    if tree.kind == "sum":
+        return total(*(scaled(term, factor) for term in tree.children))
+    if tree.kind == "constant":
+        return constant(float(tree.value) * factor)
+    if tree.kind == "product":
+        for k, child in enumerate(tree.children):
+            if child.kind == "constant" or (child.kind == "sum" and _has_leading_constants(child)):
+                parts = (*tree.children[:k], scaled(child, factor), *tree.children[k + 1 :])
+                return product(*parts)
+    return product(constant(factor), tree)
+
+
+def _has_leading_constants(tree: Tree) -> bool:
+    return all(
+        t.kind == "constant" or (t.kind == "product" and t.children[0].kind == "constant")
+        for t in tree.children
+    )
 
 
 def power(base: Tree, exponent: Tree | Fraction | int | float) -> Tree:

@@ -68,6 +68,21 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         for form in ("smooth", "A", "B", "C", "D", "product")
     ),
     "spline": tuple(Example({"intervals": 3, "degree": degree}) for degree in (3, 1, 2)),
+    "piecewise_linear": (Example({"control_points": 4}),),
+    "rbf": (Example({"centres": 4}), Example({"centres": 3, "trainable": True})),
+    "fourier": (
+        Example({"harmonics": 2}),
+        Example({"harmonics": 2, "variant": "slaf"}),
+        Example({"harmonics": 2, "period": 1.3, "trend": False}, line=False),
+    ),
+    "wavelet": tuple(
+        Example({"terms": 1, "wavelet": wavelet}, refit_tolerance=0.3)
+        for wavelet in ("mexican_hat", "morlet", "dog")
+    ),
+    "cauchy": (
+        Example({"terms": 1}, refit_tolerance=0.02),
+        Example({"terms": 2, "trend": False}, line=False, refit_tolerance=0.1),
+    ),
     "lookup": (Example({"categories": 3}, codes=3, line=False),),
 }
 
@@ -89,6 +104,7 @@ def build(
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
     shape: tuple[int, int] = (IN, OUT),
+    spread: float = 0.5,
     **options: Any,
 ) -> EdgeFamily:
     """Build a family from its example with parameters large enough to see their effect."""
@@ -97,7 +113,7 @@ def build(
     family = FAMILIES[case[0]](*shape, generator=generator, **chosen).to(dtype).eval()
     values = family.stacked_parameters().detach()
     noise = torch.randn(values.shape, generator=generator, dtype=torch.float64)
-    family.load_stacked(values + 0.5 * noise.to(dtype))
+    family.load_stacked(values + spread * noise.to(dtype))
     if chosen.get("adaptive"):
         family.set_control_positions(torch.linspace(0, 1, chosen["control_points"]) ** 1.5 * 2 - 1)
     return family

@@ -5,14 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kanx.layers.base import EdgeFamily
+from kanx.layers.cauchy import Cauchy
+from kanx.layers.fourier import Fourier
 from kanx.layers.gp import GaussianProcess
 from kanx.layers.lookup import Lookup
 from kanx.layers.pade import Pade
+from kanx.layers.piecewise_linear import PiecewiseLinear
+from kanx.layers.rbf import RadialBasis
 from kanx.layers.slaf import SLAF
 from kanx.layers.spline import BSpline
+from kanx.layers.wavelet import Wavelet
 
 FAMILIES: dict[str, type[EdgeFamily]] = {
-    family.name: family for family in (GaussianProcess, SLAF, Pade, BSpline, Lookup)
+    family.name: family
+    for family in (
+        GaussianProcess,
+        SLAF,
+        Pade,
+        BSpline,
+        PiecewiseLinear,
+        RadialBasis,
+        Fourier,
+        Wavelet,
+        Cauchy,
+        Lookup,
+    )
 }
 
 

@@ -1,0 +1,160 @@
+"""Where the curves of an averaged network come from, and how certain they are."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from kanx.explain.subject import Subject
+from kanx.network import KAN
+
+if TYPE_CHECKING:
+    from kanx.training.evidence import Fit
+
+
+@dataclass(frozen=True)
+class Source:
+    """The part of a layer that one member brought in.
+
+    Attributes
+    ----------
+    member : Fit
+    layer : int
+        Index into the member's ``network.all_layers``.
+    inputs, outputs : slice
+        Where its edges lie in the layer of the averaged network.
+    factor : float
+        What its curves were multiplied by.
+    """
+
+    member: Fit
+    layer: int
+    inputs: slice
+    outputs: slice
+    factor: float
+
+
+def sources(subject: Subject, layer: int) -> list[Source]:
+    """Return the parts that a layer of ``network.all_layers`` was averaged from."""
+    every = slice(None)
+    members = subject.members
+    depth = len(subject.network.layers)
+    if len(members) == 1 or depth == 1 or layer == depth:
+        return [Source(member, layer, every, every, 1.0) for member in members]
+    found, start = [], 0
+    for member in members:
+        own = slice(start, start + member.network.nodes[0].width)
+        if layer == 0:
+            found.append(Source(member, layer, every, own, 1.0))
+        else:
+            found.append(Source(member, layer, own, every, 1 / len(members)))
+        start = own.stop
+    return found
+
+
+def curve_deviations(subject: Subject, layer: int, grid: Tensor, data: Tensor) -> Tensor:
+    r"""Return the posterior standard deviations of the centred curves of a layer.
+
+    A centred curve is :math:`f(x) - \frac1N \sum_n f(x_n)`, so its variance is
+    :math:`(\phi(x) - \bar\phi)' \Sigma (\phi(x) - \bar\phi)` with the edge's posterior covariance
+    :math:`\Sigma`. Where several members share an edge: their mean variance plus the variance
+    between them.
+
+    Parameters
+    ----------
+    subject : Subject
+    layer : int
+        Index into ``network.all_layers``.
+    grid : Tensor, (points, in)
+    data : Tensor, (rows, in)
+        What enters the layer over the rows.
+
+    Returns
+    -------
+    Tensor, (points, in, out)
+        In the network's own units; NaN where the model has no posterior.
+    """
+    shape = (*grid.shape, subject.network.all_layers[layer].out_features)
+    if not subject.members:
+        return torch.full(shape, float("nan"), dtype=torch.float64)
+    within, value, square, count = (torch.zeros(shape, dtype=torch.float64) for _ in range(4))
+    for source in sources(subject, layer):
+        own_grid, own_data = grid[:, source.inputs], data[:, source.inputs]
+        where = (slice(None), source.inputs, source.outputs)
+        within[where] += source.factor**2 * _variances(source, own_grid, own_data)
+        curves = source.factor * _centred(source, own_grid, own_data)
+        value[where] += curves
+        square[where] += curves**2
+        count[where] += 1
+    between = square / count - (value / count) ** 2
+    return (within / count + torch.where(count > 1, between, 0)).clamp_min(0).sqrt()
+
+
+def _centred(source: Source, grid: Tensor, data: Tensor) -> Tensor:
+    """Evaluate a member's curves of one layer, centred over the rows: ``(points, in, out)``."""
+    layer = source.member.network.all_layers[source.layer]
+    with torch.no_grad():
+        return layer.curves(grid) - layer.curves(data).mean(0)
+
+
+def _variances(source: Source, grid: Tensor, data: Tensor) -> Tensor:
+    """Return the posterior variances of a member's centred curves, ``(points, in, out)``."""
+    posterior = source.member.posterior
+    layer = source.member.network.all_layers[source.layer]
+    found = torch.zeros(*grid.shape, layer.out_features, dtype=torch.float64)
+    for block in posterior.coordinates.layer_blocks(source.layer):
+        with torch.no_grad():
+            features = block.bundle.gradients(grid[:, block.columns])  # (points, p, in, out or 1)
+            mean = block.bundle.gradients(data[:, block.columns]).mean(0)
+        offset = (features - mean).double()
+        for i, o in torch.nonzero(block.bundle.mask).tolist():
+            rows = offset[:, :, i, o if offset.shape[-1] > 1 else 0]
+            covariance = posterior.parameter_covariance(block, (i, o))
+            found[:, block.columns[i], o] = ((rows @ covariance) * rows).sum(-1)
+    return found
+
+
+def posterior_draws(subject: Subject, count: int, random_state: int) -> Iterator[KAN]:
+    """Yield networks drawn from the posterior, with the same curves as the model's network.
+
+    Members are drawn independently of each other. Nothing is yielded without a posterior.
+    """
+    if subject.model is None:
+        return
+    generator = torch.Generator().manual_seed(random_state)
+    factors = [_root(member.posterior.covariance) for member in subject.members]
+    for _ in range(count):
+        drawn = []
+        for member, factor in zip(subject.members, factors, strict=True):
+            noise = torch.randn(len(factor), generator=generator, dtype=torch.float64)
+            w = member.posterior.coordinates.read()
+            w[member.posterior.living] += factor @ noise
+            drawn.append(replace(member, network=_network_at(member, w)))
+        yield replace(subject.model, members=drawn).network
+
+
+def _network_at(member: Fit, w: Tensor) -> KAN:
+    """Return a copy of a member's network with other parameters."""
+    coordinates = member.posterior.coordinates
+    network = copy.deepcopy(member.network)
+    for block in coordinates.blocks:
+        original = member.network.all_layers[block.layer]
+        place = next(k for k, b in enumerate(original.bundles) if b is block.bundle)
+        bundle = network.all_layers[block.layer].bundles[place]
+        bundle.load_stacked(coordinates.parameters_of(block, w))
+    with torch.no_grad():
+        for index, start in coordinates.bias_starts.items():
+            bias: Any = network.all_layers[index].bias
+            bias.copy_(w[start : start + len(bias)])
+    return network
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """Return a matrix whose square is a covariance, which rounding may have made indefinite."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors * values.clamp_min(0).sqrt()

@@ -48,10 +48,12 @@ class Domain(NamedTuple):
         inside = above & below & np.isfinite(x)
         return inside if self.hole is None else inside & (x != self.hole)
 
-    def covers(self, low: float, high: float) -> bool:
-        """Return whether the whole closed interval ``[low, high]`` lies in the domain."""
-        crosses_hole = self.hole is not None and low <= self.hole <= high
-        return bool(self.contains([low, high]).all()) and not crosses_hole
+    def covers(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.bool_]:
+        """Return, element by element, whether the interval ``[low, high]`` lies in the domain."""
+        inside = self.contains(low) & self.contains(high)
+        if self.hole is None:
+            return inside
+        return inside & ((np.asarray(low) > self.hole) | (np.asarray(high) < self.hole))
 
 
 REAL_LINE = Domain()
@@ -222,6 +224,7 @@ for _function in (
     Function("maximum", torch.maximum, np.maximum, sp.Max, price_bits=5, arity=2),
     Function("minimum", torch.minimum, np.minimum, sp.Min, price_bits=5, arity=2),
     _composite("gaussian", lambda m, x: m.exp(-(x**2)), price_bits=4),
+    _composite("hyperbola", lambda m, x: m.sqrt(1 + x**2), price_bits=5),
     _composite("lorentzian", lambda m, x: 1 / (1 + x**2), price_bits=5),
     _composite("sinc", lambda m, x: m.sin(x) / x, NON_ZERO, price_bits=5),
     _composite("bose", lambda m, x: 1 / m.expm1(x), NON_ZERO, price_bits=6),

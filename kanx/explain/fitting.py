@@ -1,0 +1,175 @@
+"""Name one curve: which elementary function it is, how sure that is, and with which constants.
+
+Every form of the function table is fitted, and the fits are ranked by description length: the
+bits of the misfit, measured against the curve's own uncertainty, plus the bits of the function
+and of its constants. A curve that no form explains is kept as a curve.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from math import lgamma, log, log2, pi
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from kanx.explain.edge_fit import Axis, EdgeFit, Polynomial, polynomial_in_x, solution_in_x
+from kanx.explain.edge_forms import Array, forms
+from kanx.explain.varpro import Solution, Whitened, fit_forms
+
+_POLYNOMIALS = {"identity": 1, "square": 2, "cube": 3, "fourth_power": 4}
+_MOST_REPORTED = 6  # forms whose expressions are built
+_TIE_BITS = log2(20)
+_WRONG_NOISE = 0.05  # prior probability that the stated uncertainty of the curve is wrong
+_NOISE_RANGE = log(1e12)  # of the unknown noise, on a logarithmic scale
+_EXACT = 1e-13  # relative residual of an exact fit in double precision
+
+
+@dataclass(frozen=True)
+class EdgeSymbols:
+    """Hold the functions that a curve may be.
+
+    Parameters
+    ----------
+    fits : tuple of EdgeFit
+        The best few fits, best first.
+    is_explained : bool
+        Whether the best fit agrees with the curve; if not, keep the curve.
+    ties : tuple of EdgeFit
+        Fits that the curve cannot tell from the best one.
+    """
+
+    fits: tuple[EdgeFit, ...]
+    is_explained: bool
+    ties: tuple[EdgeFit, ...]
+
+    @property
+    def best(self) -> EdgeFit | None:
+        """The best fit, or None where the curve is better kept."""
+        return self.fits[0] if self.is_explained else None
+
+
+def fit_edge(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    standard_deviation: ArrayLike | None = None,
+    basis: ArrayLike | None = None,
+    functions: Collection[str] | None = None,
+    tolerance: float = 1e-2,
+) -> EdgeSymbols:
+    """Fit the elementary functions to one curve and rank them by description length.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,)
+        The curve: points and values.
+    standard_deviation : float or array, shape (n,), optional
+        Uncertainty of the values, such as the posterior standard deviation of a learned edge; it
+        is the noise floor below which a better fit means nothing. Unknown by default.
+    basis : array, shape (n, p), optional
+        Columns whose combinations the learned curve is made of, such as B-splines at ``x``. A
+        function is then compared with the curve only after projection on them, so that a spline
+        that cuts off a pole is still recognised. Without it the points are independent.
+    functions : collection of str, optional
+        Names of the functions of ``kanx.functions`` allowed, and ``"power"``; all by default.
+        ``"identity"``, ``"square"``, ``"cube"`` and ``"fourth_power"`` allow polynomials of
+        their degree.
+    tolerance : float
+        Relative residual that counts as agreement even where the curve is more certain.
+
+    Returns
+    -------
+    EdgeSymbols
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not match, are not finite, or hold fewer than five different points.
+    """
+    x, y = _checked(x, y)
+    axis = Axis.of(x)
+    curve = _whiten(axis.to_t(x), y, standard_deviation, basis)
+    allowed = _POLYNOMIALS.keys() if functions is None else set(functions) & _POLYNOMIALS.keys()
+    found: list[Polynomial | Solution] = []
+    found += [Polynomial.fit(curve, degree) for degree in (0, *(_POLYNOMIALS[n] for n in allowed))]
+    found += fit_forms(forms(functions), curve, axis.origin)
+    found.sort(key=lambda fit: _bits(fit, curve))
+    ranked = [_in_x(fit, curve, axis) for fit in found[:_MOST_REPORTED]]
+    ties = [fit for fit in ranked[1:] if _is_tied(fit, ranked[0])]
+    return EdgeSymbols(tuple(ranked), _explains(ranked[0], curve, tolerance), tuple(ties))
+
+
+def _in_x(fit: Polynomial | Solution, curve: Whitened, axis: Axis) -> EdgeFit:
+    if isinstance(fit, Polynomial):
+        named = polynomial_in_x(fit, curve, axis)
+    else:
+        named = solution_in_x(fit, curve, axis)
+    return replace(named, bits=_bits(fit, curve))
+
+
+def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"x and y must be of one shape (n,), got {x.shape} and {y.shape}")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("x and y must be finite; leave out the other points")
+    if len(np.unique(x)) < 5:
+        raise ValueError(f"a curve needs at least 5 different points, got {len(np.unique(x))}")
+    return x, y
+
+
+def _whiten(
+    t: Array, y: Array, standard_deviation: ArrayLike | None, basis: ArrayLike | None
+) -> Whitened:
+    """Return the curve in coordinates of equal, independent errors.
+
+    With a basis of p columns they are the coordinates in an orthonormal basis of its span, and
+    the errors of the values at the n points have p degrees of freedom.
+    """
+    sd = None if standard_deviation is None else np.broadcast_to(standard_deviation, y.shape)
+    least = _EXACT * (np.abs(y).max() + np.finfo(float).tiny)
+    if basis is None:
+        weight = np.ones_like(y) if sd is None else 1 / np.maximum(sd, least)
+        return Whitened(t, weight, y * weight, sd is not None)
+    orthonormal, triangle = np.linalg.qr(np.asarray(basis, dtype=float))
+    size = np.abs(np.diag(triangle))
+    orthonormal = orthonormal[:, size > 1e-10 * size.max()]
+    noise = 1.0 if sd is None else max(np.sqrt(np.sum(sd**2) / orthonormal.shape[1]), least)
+    operator = orthonormal.T / noise
+    return Whitened(t, operator, operator @ y, sd is not None)
+
+
+def _bits(fit: Polynomial | Solution, curve: Whitened) -> float:
+    """Return the description length of the curve and the function.
+
+    The misfit is measured with the stated noise (variance 1 after whitening) and, with a small
+    probability, with an unknown noise, whose scale is integrated out; so the stated uncertainty
+    may be wrong. A constant costs the logarithm of the signal-to-noise ratio of the whole curve.
+    """
+    freedom = max(1, len(curve.target) - fit.n_constants)
+    signal = float(curve.target @ curve.target)
+    loss = fit.loss + _EXACT**2 * signal + np.finfo(float).tiny
+    log_likelihood = log(0.5 / _NOISE_RANGE) + lgamma(freedom / 2) - freedom / 2 * log(pi * loss)
+    if curve.has_unit_noise:
+        stated = -freedom / 2 * log(2 * pi) - loss / 2
+        log_likelihood = float(
+            np.logaddexp(log(1 - _WRONG_NOISE) + stated, log(_WRONG_NOISE) + log_likelihood)
+        )
+    per_constant = log(signal + (1 if curve.has_unit_noise else 0)) / 2
+    return (fit.n_constants * per_constant - log_likelihood) / log(2) + fit.price_bits
+
+
+def _is_tied(fit: EdgeFit, best: EdgeFit) -> bool:
+    """Return whether the data cannot tell a fit from the best one."""
+    same_price = replace(fit, bits=fit.bits - fit.price_bits).bits
+    return same_price - (best.bits - best.price_bits) < _TIE_BITS
+
+
+def _explains(fit: EdgeFit, curve: Whitened, tolerance: float) -> bool:
+    """Return whether the residual is within the tolerance or within the curve's uncertainty."""
+    signal = float(curve.target @ curve.target)
+    if fit.loss <= tolerance**2 * signal:
+        return True
+    freedom = max(1, len(curve.target) - len(fit.constants))
+    return curve.has_unit_noise and fit.loss <= float(stats.chi2.ppf(0.999, freedom))

@@ -90,13 +90,17 @@ class Coordinates:
         """Return the blocks of one layer."""
         return [block for block in self.blocks if block.layer == layer]
 
-    def alive(self) -> Tensor:
-        """Say which coordinates belong to edges that are not pruned, ``bool (size,)``."""
+    def living_groups(self) -> Tensor:
+        """Say which groups are not pruned, ``bool (n_groups,)``."""
         flags = torch.ones(self.n_groups, dtype=torch.bool)
         for block in self.blocks:
             stop = block.first_group + block.bundle.mask.numel()
             flags[block.first_group : stop] = block.bundle.mask.flatten() > 0
-        return flags[self.group]
+        return flags
+
+    def alive(self) -> Tensor:
+        """Say which coordinates belong to edges that are not pruned, ``bool (size,)``."""
+        return self.living_groups()[self.group]
 
     def read(self) -> Tensor:
         """Return the coordinates of the network's present parameters, ``(size,)``."""
@@ -128,11 +132,15 @@ class Coordinates:
 
     def prune(self, groups: Tensor) -> None:
         """Mask the edges of the given groups, ``bool (n_groups,)``."""
+        self.revive(self.living_groups() & ~groups)
+
+    def revive(self, groups: Tensor) -> None:
+        """Set which groups are alive, ``bool (n_groups,)``; all others are masked."""
         with torch.no_grad():
             for block in self.blocks:
                 mask = block.bundle.mask
                 own = groups[block.first_group : block.first_group + mask.numel()]
-                mask[own.view(mask.shape)] = 0
+                mask.copy_(own.view(mask.shape))
 
 
 def _factor(bundle: EdgeFamily) -> Tensor:

@@ -1,0 +1,154 @@
+"""One climb of the evidence: Levenberg-Marquardt steps and updates of the precisions in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanx.network import KAN
+from kanx.training.coordinates import Coordinates
+from kanx.training.levenberg_marquardt import Problem, minimise
+from kanx.training.linearisation import Linearisation
+from kanx.training.losses import Gaussian, Huber, Loss
+from kanx.training.posterior import Posterior
+
+BIAS_PRECISION = 1e-6
+PRECISION_RANGE = (1e-8, 1e10)
+NOISE_RANGE = (1e-2, 1e24)  # of the noise precision, for a target of unit variance
+DEAD = 1e-3  # effective parameters below which an edge is zero for all purposes
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A place to return to."""
+
+    w: Tensor
+    precision: Tensor
+    loss: Loss
+    damping: float
+    living_groups: Tensor
+    posterior: Posterior
+    evidence: float
+
+
+class Climb:
+    """Hold the state of a fit between rounds.
+
+    Parameters
+    ----------
+    network : KAN
+        In float64; always set to the present coordinates.
+    x, y, loss, weight
+        See `fit_evidence`.
+
+    Attributes
+    ----------
+    w : Tensor, (size,)
+        Whitened coordinates.
+    precision : Tensor, (n_groups,)
+        Prior precision of every edge.
+    posterior : Posterior
+        At the last minimum.
+    evidence : float
+        Its log evidence.
+    """
+
+    posterior: Posterior
+    evidence: float
+
+    def __init__(self, network: KAN, x: Tensor, y: Tensor, loss: Loss, weight: Tensor) -> None:
+        self.coordinates = Coordinates(network)
+        self.problem = Problem(Linearisation(self.coordinates, x), y, weight)
+        self.loss = loss
+        self.w = self.coordinates.read()
+        self.precision = torch.ones(self.coordinates.n_groups, dtype=torch.float64)
+        self.precision[-1] = BIAS_PRECISION
+        self.damping = 1e-3
+
+    def descend(self, iterations: int = 4) -> float:
+        """Take Levenberg-Marquardt steps, then return the log evidence by Laplace's method."""
+        living = self.coordinates.alive()
+        step = minimise(
+            self.problem,
+            self.loss,
+            self.w,
+            self.precision[self.coordinates.group],
+            living,
+            iterations=iterations,
+            damping=self.damping,
+        )
+        self.w, self.damping = step.w, step.damping
+        precision = self.precision[self.coordinates.group[living]]
+        factor = _cholesky(step.equations.curvature + torch.diag(precision))
+        log_determinant = 2 * factor.diagonal().log().sum()
+        self.evidence = -step.value + 0.5 * (precision.log().sum() - log_determinant).item()
+        noise = getattr(self.loss, "precision", None)
+        covariance = torch.cholesky_inverse(factor)
+        self.posterior = Posterior(self.coordinates, living, covariance, self.precision, noise)
+        return self.evidence
+
+    def update(self) -> None:
+        """Re-estimate the precisions and the noise, and drop edges that have become zero."""
+        gamma = self.posterior.effective_parameters()
+        square = torch.zeros_like(gamma).index_add_(0, self.coordinates.group, self.w**2)
+        fresh = (gamma.clamp_min(1e-6) / square.clamp_min(1e-300)).clamp(*PRECISION_RANGE)
+        fresh[-1] = BIAS_PRECISION
+        self.precision = fresh
+        dead = gamma < DEAD
+        dead[-1] = False
+        self.prune(dead)
+        if isinstance(self.loss, Gaussian | Huber):
+            f = self.problem.linearisation.outputs(self.w)
+            self.loss = _with_noise(self.loss, f, self.problem, gamma.sum().item())
+
+    def prune(self, groups: Tensor) -> None:
+        """Set edges to zero for good, ``bool (n_groups,)``."""
+        self.coordinates.prune(groups)
+        self.w = self.w * self.coordinates.alive()
+        self.coordinates.write(self.w)
+
+    def snapshot(self) -> Snapshot:
+        """Return the present state."""
+        return Snapshot(
+            self.w,
+            self.precision,
+            self.loss,
+            self.damping,
+            self.coordinates.living_groups(),
+            self.posterior,
+            self.evidence,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a state; pruned edges come back to life."""
+        self.w, self.precision, self.loss = snapshot.w, snapshot.precision, snapshot.loss
+        self.damping, self.evidence = snapshot.damping, snapshot.evidence
+        self.posterior = snapshot.posterior
+        self.coordinates.revive(snapshot.living_groups)
+        self.coordinates.write(self.w)
+
+
+def _cholesky(hessian: Tensor) -> Tensor:
+    """Factorise, adding the smallest relative jitter that makes it possible."""
+    diagonal = hessian.diagonal()
+    jitter = 0.0
+    while True:
+        factor, info = torch.linalg.cholesky_ex(hessian + torch.diag(jitter * diagonal))
+        if int(info) == 0:
+            return factor
+        jitter = max(jitter * 10, 1e-14)
+
+
+def _with_noise(
+    loss: Gaussian | Huber, f: Tensor, problem: Problem, gamma: float
+) -> Gaussian | Huber:
+    rows = problem.weight.sum()
+    freedom = (rows - gamma / f.shape[1]).clamp_min(0.05 * rows)
+    square = (f - problem.y) ** 2
+    if isinstance(loss, Huber):
+        square = square * (loss.root_curvature(f, problem.y) ** 2 / loss.precision)
+    error = (square * problem.weight.unsqueeze(-1)).sum(0)
+    noise = (freedom / error.clamp_min(1e-300)).clamp(*NOISE_RANGE)
+    return Gaussian(noise) if isinstance(loss, Gaussian) else Huber(noise, loss.delta)

@@ -1,0 +1,147 @@
+"""`kanx predict`: stream a CSV file through a saved model."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import numpy as np
+
+from kanx.atomic import open_text
+from kanx.csv_table import CsvError, Reader, Rows, numbers, open_csv, place_of, texts
+
+COVERAGE_Z = 1.959964  # standard deviations that hold 95 % of a normal distribution
+
+
+def run(arguments: Namespace) -> None:
+    """Write a CSV file with one line of predictions per row."""
+    from kanx.persistence import load
+
+    model = load(arguments.model)
+    outside = unseen = count = 0
+    with (
+        open_csv(arguments.file, arguments.header) as reader,
+        _output(arguments.out) as file,
+    ):
+        places = _places(arguments.file, reader, model, arguments.drop)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_head(model))
+        for rows in reader.chunks():
+            X = _columns(arguments.file, rows, places, model)
+            writer.writerows(_predictions(model, X))
+            count += len(rows.cells)
+            strange = _strange(model, X)
+            outside += strange[0]
+            unseen += strange[1]
+        if count == 0:
+            raise CsvError(f"{arguments.file} has a header but no rows")
+    for number, what in (
+        (outside, "numbers outside the range of the training rows: curves go on as straight lines"),
+        (unseen, "categories that no training row had: they contribute nothing"),
+    ):
+        if number:
+            sys.stderr.write(f"note: {number} of {count} rows hold {what}\n")
+
+
+def _places(path: str, reader: Reader, model: Any, drop: Sequence[str]) -> list[int]:
+    """Return where the file holds each of the model's columns, by name or else in order."""
+    dropped = {place_of(reader.names, wanted) for wanted in drop}
+    left = [j for j in range(len(reader.names)) if j not in dropped]
+    names = model.model_.names
+    if reader.has_header:
+        absent = [name for name in names if name not in reader.names]
+        extra = [reader.names[j] for j in left if reader.names[j] not in names]
+        if absent or extra:
+            problems = [f"lacks {_listed(absent)}"] if absent else []
+            problems += [f"has {_listed(extra)}, which the model never saw"] if extra else []
+            raise CsvError(
+                f"{path} does not fit the model: it {' and '.join(problems)}"
+                + (f"; leave columns out with --drop {','.join(extra[:3])}" if extra else "")
+            )
+        return [reader.names.index(name) for name in names]
+    if len(left) != len(names):
+        hint = "; leave columns out with --drop" if len(left) > len(names) else ""
+        raise CsvError(
+            f"{path} does not fit the model: it has {len(left)} columns and no header, the model "
+            f"needs {len(names)}: {_listed(names)}{hint}"
+        )
+    return left
+
+
+def _columns(path: str, rows: Rows, places: list[int], model: Any) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for column, place in zip(model.model_.columns, places, strict=True):
+        cells = rows.column(place)
+        if column.is_categorical:
+            known = {str(category): category for category in column.categories}
+            values = [None if v is None else known.get(v, v) for v in texts(cells)]
+            found[column.name] = np.array([*values, None], dtype=object)[:-1]
+        else:
+            found[column.name] = numbers(path, column.name, rows.lines, cells)
+    return found
+
+
+def _matrix_or_table(model: Any, X: dict[str, np.ndarray]) -> Any:
+    # a model fitted on an array has no names, and takes arrays alone
+    if hasattr(model, "feature_names_in_"):
+        return X
+    if any(values.dtype == object for values in X.values()):
+        return np.column_stack([values.astype(object) for values in X.values()])
+    return np.column_stack(list(X.values()))
+
+
+def _head(model: Any) -> list[str]:
+    if hasattr(model, "classes_"):
+        return ["prediction", *(f"probability of {label}" for label in model.classes_)]
+    names = model.model_.target_names
+    endings = ("", "_std", "_lower", "_upper")
+    if len(names) == 1:
+        return ["prediction", "std", "lower", "upper"]
+    return [name + ending for name in names for ending in endings]
+
+
+def _predictions(model: Any, X: dict[str, np.ndarray]) -> Iterator[list[str]]:
+    table = _matrix_or_table(model, X)
+    if hasattr(model, "classes_"):
+        probabilities = model.predict_proba(table)
+        winners = model.classes_[probabilities.argmax(1)]
+        for winner, row in zip(winners, probabilities, strict=True):
+            yield [str(winner), *(f"{p:.6g}" for p in row)]
+        return
+    mean, std = (np.asarray(v).reshape(len(v), -1) for v in model.predict(table, return_std=True))
+    half = COVERAGE_Z * std
+    values = np.stack([mean, std, mean - half, mean + half], axis=2).reshape(len(mean), -1)
+    for row in values:
+        yield [f"{value:.10g}" for value in row]
+
+
+def _strange(model: Any, X: dict[str, np.ndarray]) -> tuple[int, int]:
+    """Count the rows with a number out of range and those with an unknown category."""
+    length = len(next(iter(X.values())))
+    outside, unseen = np.zeros(length, bool), np.zeros(length, bool)
+    for column in model.model_.columns:
+        values = X[column.name]
+        if column.is_categorical:
+            known = set(column.categories)
+            unseen |= np.array([v is not None and v not in known for v in values], bool)
+        else:
+            outside |= (values < column.lower) | (values > column.upper)
+    return int(outside.sum()), int(unseen.sum())
+
+
+@contextlib.contextmanager
+def _output(path: str | None) -> Iterator[IO[str]]:
+    if path is None:
+        yield sys.stdout
+    else:
+        with open_text(path) as file:
+            yield file
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:5])
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

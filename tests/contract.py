@@ -83,6 +83,18 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example({"terms": 1}, refit_tolerance=0.02),
         Example({"terms": 2, "trend": False}, line=False, refit_tolerance=0.1),
     ),
+    "symbolic": tuple(
+        Example({"function": function}, line=False, refit_tolerance=0.02)
+        for function in ("sin", "log", "gaussian", "reciprocal")
+    ),
+    "activation": tuple(
+        Example({"function": function}, line=function == "identity")
+        for function in ("swish", "snake", "aglu", "xatlu", "elephant", "tanh")
+    ),
+    "composite": (
+        Example({"parts": ["slaf", {"family": "activation", "function": "silu"}]}),
+        Example({"parts": ["slaf", "symbolic"]}, refit_tolerance=0.02),
+    ),
     "lookup": (Example({"categories": 3}, codes=3, line=False),),
 }
 

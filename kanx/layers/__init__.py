@@ -1,7 +1,9 @@
 """Edge families and the layer built from them."""
 
+from kanx.layers.activation import ActivationEdge as ActivationEdge
 from kanx.layers.base import EdgeFamily as EdgeFamily
 from kanx.layers.cauchy import Cauchy as Cauchy
+from kanx.layers.composite import Composite as Composite
 from kanx.layers.fourier import Fourier as Fourier
 from kanx.layers.gp import GaussianProcess as GaussianProcess
 from kanx.layers.layer import KANLayer as KANLayer
@@ -14,4 +16,5 @@ from kanx.layers.rbf import RadialBasis as RadialBasis
 from kanx.layers.registry import FAMILIES as FAMILIES
 from kanx.layers.slaf import SLAF as SLAF
 from kanx.layers.spline import BSpline as BSpline
+from kanx.layers.symbolic import Symbolic as Symbolic
 from kanx.layers.wavelet import Wavelet as Wavelet

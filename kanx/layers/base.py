@@ -79,8 +79,8 @@ class EdgeFamily(nn.Module, ABC):
         """Set all parameters from a tensor ``(parameters_per_edge, in, out)``."""
 
     @abstractmethod
-    def forward(self, x: Tensor) -> Tensor:
-        """Sum the edges of each output: ``(..., in) -> (..., out)``."""
+    def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Sum the edges of each output under a mask: ``(..., in), (in, out) -> (..., out)``."""
 
     @abstractmethod
     def curves(self, x: Tensor) -> Tensor:
@@ -119,6 +119,13 @@ class EdgeFamily(nn.Module, ABC):
         definite.
         """
 
+    def refit_starts(self) -> list[Tensor]:
+        """Return further starts of a least-squares fit, ``(parameters_per_edge, in, out)`` each.
+
+        Families whose least squares have local minima supply them.
+        """
+        return []
+
     def sympy_inside(self, edge: tuple[int, int], t: sympy.Symbol) -> sympy.Expr | None:
         """Return the exact expression of an edge in its normalised input, None if there is none."""
         return None
@@ -128,6 +135,10 @@ class EdgeFamily(nn.Module, ABC):
         return {"extrapolate": self.extrapolate}
 
     # -- shared ------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sum the edges of each output: ``(..., in) -> (..., out)``."""
+        return self.edge_sum(x, self.mask)
 
     def sympy(self, edge: tuple[int, int], symbol: sympy.Symbol) -> sympy.Expr | None:
         """Return the exact expression of edge ``(input, output)``, extrapolation included.

@@ -114,8 +114,8 @@ class LinearFamily(EdgeFamily):
                 features = features * (t.abs() <= 1).unsqueeze(-2)
         return self._with_missing(features * self.scale, absent, None)
 
-    def forward(self, x: Tensor) -> Tensor:
-        weight = (self.coefficients * self.mask).flatten(0, 1)  # (p * in, out)
+    def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:
+        weight = (self.coefficients * mask).flatten(0, 1)  # (p * in, out)
         return self.expand(x).flatten(-2) @ weight
 
     def curves(self, x: Tensor) -> Tensor:

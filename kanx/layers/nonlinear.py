@@ -66,11 +66,7 @@ class NonlinearFamily(EdgeFamily):
     def derivative(self, t: Tensor, theta: Tensor) -> Tensor:
         """Differentiate `value` by ``t``."""
         shape = torch.broadcast_shapes(t.shape, theta.shape[1:])
-        return value_and_slope(lambda s: self.value(s, theta), t.expand(shape))[1]
-
-    def refit_starts(self) -> list[Tensor]:
-        """Return further starts of a least-squares fit, each ``(parameters, in, out)``."""
-        return []
+        return value_and_slope(lambda s: self.value(s, theta), t.expand(shape).clone())[1]
 
     # -- the shared implementation ------------------------------------------------------------
 
@@ -91,9 +87,18 @@ class NonlinearFamily(EdgeFamily):
             ):
                 parameter.copy_(part)
 
-    def forward(self, x: Tensor) -> Tensor:
-        # one input at a time: nothing of size (batch, in, out) is formed
-        return self._total(x, self.stacked_parameters())
+    def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:
+        theta = self.forward_parameters()
+        total = x.new_zeros(*x.shape[:-1], self.out_features)
+        for i in range(self.in_features):  # nothing of size (batch, in, out) is formed
+            own = slice(i, i + 1)
+            edges = self._edges(x[..., own], theta[:, own], own) * mask[own]
+            total = total + edges[..., 0, :]
+        return total
+
+    def forward_parameters(self) -> Tensor:
+        """Return the parameters that `forward` uses; a family may add noise in training."""
+        return self.stacked_parameters()
 
     def curves(self, x: Tensor) -> Tensor:
         return self._edges(x, self.stacked_parameters(), slice(None)) * self.mask
@@ -143,14 +148,6 @@ class NonlinearFamily(EdgeFamily):
             return x, None
         absent = torch.isnan(x)
         return torch.where(absent, ((self.lower + self.upper) / 2)[inputs], x), absent
-
-    def _total(self, x: Tensor, theta: Tensor) -> Tensor:
-        total = x.new_zeros(*x.shape[:-1], self.out_features)
-        for i in range(self.in_features):
-            own = slice(i, i + 1)
-            edges = self._edges(x[..., own], theta[:, own], own) * self.mask[own]
-            total = total + edges[..., 0, :]
-        return total
 
     def _edges(self, x: Tensor, theta: Tensor, inputs: slice) -> Tensor:
         """Evaluate the edges of some inputs: ``(..., n)`` to ``(..., n, out)``, masks aside."""

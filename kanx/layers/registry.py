@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kanx.layers.activation import ActivationEdge
 from kanx.layers.base import EdgeFamily
 from kanx.layers.cauchy import Cauchy
+from kanx.layers.composite import Composite
 from kanx.layers.fourier import Fourier
 from kanx.layers.gp import GaussianProcess
 from kanx.layers.lookup import Lookup
@@ -14,6 +16,7 @@ from kanx.layers.piecewise_linear import PiecewiseLinear
 from kanx.layers.rbf import RadialBasis
 from kanx.layers.slaf import SLAF
 from kanx.layers.spline import BSpline
+from kanx.layers.symbolic import Symbolic
 from kanx.layers.wavelet import Wavelet
 
 FAMILIES: dict[str, type[EdgeFamily]] = {
@@ -28,6 +31,9 @@ FAMILIES: dict[str, type[EdgeFamily]] = {
         Fourier,
         Wavelet,
         Cauchy,
+        Symbolic,
+        ActivationEdge,
+        Composite,
         Lookup,
     )
 }

@@ -68,6 +68,23 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         for form in ("smooth", "A", "B", "C", "D", "product")
     ),
     "spline": tuple(Example({"intervals": 3, "degree": degree}) for degree in (3, 1, 2)),
+    # a line is in the span of shared poles only by accident
+    "shared_pade": (
+        Example({"numerator_degree": 3, "denominator_degree": 2}, line=False),
+        Example(
+            {"numerator_degree": 2, "denominator_degree": 2, "form": "A", "groups": 1}, line=False
+        ),
+        Example(
+            {
+                "numerator_degree": 3,
+                "numerator": "shared",
+                "form": "product",
+                "denominator_degree": 2,
+            },
+            line=False,
+        ),
+    ),
+    "trainable_gp": (Example({"control_points": 5}, exact=False),),
     "piecewise_linear": (Example({"control_points": 4}),),
     "rbf": (Example({"centres": 4}), Example({"centres": 3, "trainable": True})),
     "fourier": (

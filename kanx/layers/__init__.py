@@ -14,7 +14,9 @@ from kanx.layers.pade import Pade as Pade
 from kanx.layers.piecewise_linear import PiecewiseLinear as PiecewiseLinear
 from kanx.layers.rbf import RadialBasis as RadialBasis
 from kanx.layers.registry import FAMILIES as FAMILIES
+from kanx.layers.shared_pade import SharedPade as SharedPade
 from kanx.layers.slaf import SLAF as SLAF
 from kanx.layers.spline import BSpline as BSpline
 from kanx.layers.symbolic import Symbolic as Symbolic
+from kanx.layers.trainable_gp import TrainableGaussianProcess as TrainableGaussianProcess
 from kanx.layers.wavelet import Wavelet as Wavelet

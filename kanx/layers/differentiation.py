@@ -17,6 +17,7 @@ def value_and_slope(function: Callable[[Tensor], Tensor], t: Tensor) -> tuple[Te
     if torch.compiler.is_exporting():  # only forward mode leaves a clean graph of operations
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, at first use
-            return torch.func.jvp(function, (t,), (torch.ones_like(t),))
+            value, slope = torch.func.jvp(function, (t,), (torch.ones_like(t),))[:2]
+            return value, slope
     value, pull_back = torch.func.vjp(function, t)[:2]
     return value, pull_back(torch.ones_like(value))[0]

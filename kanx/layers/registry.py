@@ -14,17 +14,21 @@ from kanx.layers.lookup import Lookup
 from kanx.layers.pade import Pade
 from kanx.layers.piecewise_linear import PiecewiseLinear
 from kanx.layers.rbf import RadialBasis
+from kanx.layers.shared_pade import SharedPade
 from kanx.layers.slaf import SLAF
 from kanx.layers.spline import BSpline
 from kanx.layers.symbolic import Symbolic
+from kanx.layers.trainable_gp import TrainableGaussianProcess
 from kanx.layers.wavelet import Wavelet
 
 FAMILIES: dict[str, type[EdgeFamily]] = {
     family.name: family
     for family in (
         GaussianProcess,
+        TrainableGaussianProcess,
         SLAF,
         Pade,
+        SharedPade,
         BSpline,
         PiecewiseLinear,
         RadialBasis,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanx.discovery.atoms import HALF, ONE, Atom, plus_one
-from kanx.discovery.reduced import LINK_POWERS, ReducedProblem, linked_target
+from kanx.discovery.reduced import LINK_POWERS, Linked, ReducedProblem, linked_target, rank_of
 from kanx.discovery.trees import (
     Tree,
     constant,
@@ -139,20 +139,25 @@ def named_curves(
     keep: int = 20,
 ) -> list[Tree]:
     """Return the best candidate laws in the inputs, the most promising first."""
-    ranked: list[tuple[float, int, Fraction, Atom, float]] = []
-    n_rows = len(problem.y)
+    shortlist: list[tuple[float, int, Fraction, Atom, Linked]] = []
     jobs = [(p, r, linked_target(problem, r, p.values)) for p in prefixes for r in links]
     jobs = [job for job in jobs if job[2] is not None]
     if not (jobs and len(scan.values)):
         return []
     losses = _two_parameter_losses(scan.values, [job[2] for job in jobs])
     for (prefix, link, linked), loss in zip(jobs, losses, strict=True):
-        price = scan.prices + prefix.price + (0.0 if link == 1 else 3.0)
-        rank = n_rows * np.log(loss + problem.floor) + 3.5 * price
+        price = scan.prices + prefix.price + (link != 1)
+        rank = problem.n_effective * np.log1p(loss / linked.floor) + 3.5 * price
         for k in _best_of_each_shape(rank, scan, 6):
-            ranked.append((float(rank[k]), k, link, prefix, linked[2]))
+            shortlist.append((float(rank[k]), k, link, prefix, linked))
+    shortlist.sort(key=lambda item: item[0])
+    ranked = []
+    for _, k, link, prefix, linked in shortlist[: 12 * keep]:
+        tree, values = _build(problem, scan, k, link, prefix, linked)
+        price = float(scan.prices[k]) + prefix.price + (link != 1)
+        ranked.append((rank_of(problem, values, price), tree))
     ranked.sort(key=lambda item: item[0])
-    return [_build(problem, scan, *item[1:]) for item in ranked[:keep]]
+    return [tree for _, tree in ranked[:keep]]
 
 
 def _best_of_each_shape(rank: Array, scan: Scan, keep: int) -> list[int]:
@@ -170,11 +175,11 @@ def _best_of_each_shape(rank: Array, scan: Scan, keep: int) -> list[int]:
     return chosen
 
 
-def _two_parameter_losses(values: Array, linked: list[tuple[Array, Array, float]]) -> Array:
+def _two_parameter_losses(values: Array, linked: list[Linked]) -> Array:
     """Return the relative loss of ``c0 + c1 h`` for every target (rows) and shape (columns)."""
-    weights = np.array([w for _, w, _ in linked])  # (targets, rows)
+    weights = np.array([item.weight for item in linked])  # (targets, rows)
     mass = weights.sum(axis=1)
-    targets = np.array([t for t, _, _ in linked])
+    targets = np.array([item.target for item in linked])
     targets -= (np.sum(weights * targets, axis=1) / mass)[:, None]
     sums = weights @ values.T  # (targets, shapes)
     squares = weights @ (values**2).T
@@ -188,14 +193,15 @@ def _two_parameter_losses(values: Array, linked: list[tuple[Array, Array, float]
 
 
 def _build(
-    problem: ReducedProblem, scan: Scan, index: int, link: Fraction, prefix: Atom, sign: float
-) -> Tree:
-    linked = linked_target(problem, link, prefix.values)
-    assert linked is not None  # it was ranked
-    target, weight, _ = linked
-    root = np.sqrt(weight)
-    design = np.c_[np.ones_like(target), scan.values[index]] * root[:, None]
-    c0, c1 = np.linalg.lstsq(design, target * root, rcond=None)[0]
+    problem: ReducedProblem, scan: Scan, index: int, link: Fraction, prefix: Atom, linked: Linked
+) -> tuple[Tree, Array]:
+    """Return the law of one shape, and its values."""
+    root = np.sqrt(linked.weight)
+    design = np.c_[np.ones_like(linked.target), scan.values[index]]
+    c0, c1 = np.linalg.lstsq(design * root[:, None], linked.target * root, rcond=None)[0]
     inner = total(constant(c0), product(constant(c1), scan.trees[index]))
-    outer = product(number(int(sign)), prefix.tree, power(inner, 1 / link))
-    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees))
+    outer = product(number(int(linked.sign)), prefix.tree, power(inner, 1 / link))
+    with np.errstate(all="ignore"):
+        linked_values = np.power(design @ [c0, c1], float(1 / link))
+    values = problem.gate * prefix.values * linked.sign * linked_values
+    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees)), values

@@ -16,6 +16,7 @@ from kanx.explain.constants import candidates, snap
 from kanx.explain.simplify import simplify
 
 EXPONENT_DENOMINATORS = (1, 2, 3, 4)
+NOISE_MARGIN = 8.0  # a wrong name is worse than none: noisy constants need three bits more
 
 
 def refit(archive: Archive, tree: Tree, iterations: int = 30) -> Candidate | None:
@@ -138,9 +139,11 @@ def _scaled_sum(expr: sp.Expr) -> sp.Expr:
         return expr
     if not any(c.is_Float for c in coefficients):
         return expr
-    scale = next((c for c, t in zip(coefficients, expr.args, strict=True) if t.is_number), None)
-    scale = abs(scale if scale is not None else coefficients[0])
-    return sp.Mul(scale, sp.Add(*[t / scale for t in expr.args]), evaluate=False)
+    pairs = [term.as_coeff_Mul() for term in expr.args]
+    pivot = next((k for k, (_, rest) in enumerate(pairs) if rest == 1), 0)
+    scale = abs(pairs[pivot][0])
+    terms = [(sp.sign(c) if k == pivot else c / scale) * rest for k, (c, rest) in enumerate(pairs)]
+    return sp.Mul(scale, sp.Add(*terms), evaluate=False)
 
 
 def name_constants(archive: Archive, candidate: Candidate) -> Candidate:
@@ -170,7 +173,7 @@ def _name_one(
     if candidate.loss < 1e-20:
         names = [n for n in candidates(value, max(error, 1e-12 * abs(value))) if n.is_Rational]
     else:
-        name = snap(value, error)
+        name = snap(value, NOISE_MARGIN * error)
         names = [name] if name is not None and name.is_Rational and name != 0 else []
     for name in names:
         exact = Fraction(int(name.p), int(name.q))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kanx.discovery.atoms import Dictionary
 from kanx.discovery.sums import select
-from kanx.discovery.trees import Tree, constant, number, power, product, substitute, total
+from kanx.discovery.trees import Tree, constant, evaluate, number, power, product, substitute, total
 
 Array = NDArray[np.float64]
 LINK_POWERS: tuple[Fraction, ...] = (
@@ -31,8 +32,10 @@ class ReducedProblem:
     y, weight : arrays of shape (rows,)
         Target (smoothed if noisy) and weights.
     coordinate_trees, gate_tree : trees of the groups and of the gate in the inputs
-    floor : float
-        Relative loss that the noise explains.
+    noise : float
+        Variance of the target's noise at weight 1, or of its rounding if there is none.
+    n_effective : int
+        Number of rows behind the (smoothed) target.
     """
 
     coordinates: Array
@@ -41,12 +44,22 @@ class ReducedProblem:
     weight: Array
     coordinate_trees: tuple[Tree, ...]
     gate_tree: Tree
+    noise: float
+    n_effective: int
+
+
+class Linked(NamedTuple):
+    """A linked target: values, weights, sign, and the relative loss that noise explains."""
+
+    target: Array
+    weight: Array
+    sign: float
     floor: float
 
 
 def linked_target(
     problem: ReducedProblem, link: Fraction, prefix: Array | float = 1.0
-) -> tuple[Array, Array, float] | None:
+) -> Linked | None:
     """Return ``(s y / (gate * prefix))^r``, its weights by the delta method, and the sign ``s``.
 
     None where the link has no inverse: both signs under an even power, or a pole.
@@ -68,7 +81,10 @@ def linked_target(
         weight = problem.weight / np.maximum(slope, 1e-3 * np.median(slope)) ** 2
     if not (np.isfinite(target).all() and np.isfinite(weight).all() and weight.sum() > 0):
         return None
-    return target, weight / weight.mean(), sign
+    mean = np.average(target, weights=weight)
+    spread = float(np.sum(weight * (target - mean) ** 2))
+    floor = problem.noise * len(target) / (spread + 1e-300)
+    return Linked(target, weight / weight.mean(), sign, max(floor, 1e-18))
 
 
 def sparse_sums(
@@ -89,7 +105,7 @@ def sparse_sums(
         linked = linked_target(problem, link)
         if linked is None:
             continue
-        target, weight, sign = linked
+        target, weight, _, floor = linked
         features, prices, n_plain = dictionary.values, dictionary.prices, len(dictionary.values)
         if link == 1:
             order = np.argsort(prices, kind="stable")
@@ -99,33 +115,44 @@ def sparse_sums(
             prices = np.concatenate([prices, prices[cheap]])
         else:
             cheap = np.zeros(0, int)
-        chosen = select(
-            features, prices, target, weight, problem.floor, pairs_among, beam, terms, keep
+        chosen = select(  # fmt: skip
+            features, prices, target, weight, floor, problem.n_effective,
+            pairs_among, beam, terms, keep,
         )
         for selection in chosen:
-            tree = _build(problem, dictionary, features, target, weight, selection.features,
-                          n_plain, cheap, link, sign)  # fmt: skip
-            penalty = 0.0 if link == 1 else 3.5
-            ranked.append((selection.rank + penalty, tree))
+            tree, values = _build(problem, dictionary, features, linked, selection.features,
+                                  n_plain, cheap, link)  # fmt: skip
+            price = float(prices[list(selection.features)].sum()) + len(selection.features)
+            ranked.append((rank_of(problem, values, price + (link != 1)), tree))
     ranked.sort(key=lambda item: item[0])
     return [tree for _, tree in ranked]
+
+
+def rank_of(problem: ReducedProblem, values: Array, price: float) -> float:
+    """Return the rank of predicted targets: misfit in units of the noise, plus the price.
+
+    A linked target is fitted with linearised weights, which forgive large misfits; this does not.
+    """
+    misfit = float(np.sum(problem.weight * (problem.y - values) ** 2))
+    if not np.isfinite(misfit):
+        return np.inf
+    return problem.n_effective * np.log1p(misfit / (problem.noise * len(values))) + 3.5 * price
 
 
 def _build(
     problem: ReducedProblem,
     dictionary: Dictionary,
     features: Array,
-    target: Array,
-    weight: Array,
+    linked: Linked,
     chosen: tuple[int, ...],
     n_plain: int,
     cheap: Array,
     link: Fraction,
-    sign: float,
-) -> Tree:
-    root = np.sqrt(weight)
-    design = np.vstack([np.ones_like(target), features[list(chosen)]]).T
-    coefficients, *_ = np.linalg.lstsq(design * root[:, None], target * root, rcond=None)
+) -> tuple[Tree, Array]:
+    """Return the law of the selected features, and its values."""
+    root = np.sqrt(linked.weight)
+    design = np.vstack([np.ones_like(linked.target), features[list(chosen)]]).T
+    coefficients, *_ = np.linalg.lstsq(design * root[:, None], linked.target * root, rcond=None)
     importance = np.abs(coefficients) * np.sqrt(np.mean(design**2, axis=0))
     top = [constant(coefficients[0])] if importance[0] > 1e-8 * importance.max() else []
     bottom: list[Tree] = []
@@ -137,5 +164,6 @@ def _build(
     inner = total(*top)
     if bottom:
         inner = product(inner, power(total(number(1), *bottom), -1))
-    outer = product(number(int(sign)), power(inner, 1 / link))
-    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees))
+    outer = product(number(int(linked.sign)), power(inner, 1 / link))
+    values = problem.gate * evaluate(outer, problem.coordinates)
+    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees)), values

@@ -170,13 +170,14 @@ class ReducedSearch:
         coordinates = np.array([evaluate(t, columns[:, rows]) for t in trees]).reshape(-1, len(rows))
         coordinates = np.vstack([coordinates, c.axis_values[:, rows]])
         gate = evaluate(gate_tree, columns[:, rows])
-        y, floor = self._smoothed(reduction)
+        y, noise, is_smoothed = self._smoothed(reduction)
         return ReducedProblem(
-            coordinates, gate, y[rows], self.weight[rows], (*trees, *c.axes), gate_tree, floor
-        )
+            coordinates, gate, y[rows], self.weight[rows], (*trees, *c.axes), gate_tree, noise,
+            n_all if is_smoothed else len(rows),
+        )  # fmt: skip
 
-    def _smoothed(self, reduction: Reduction) -> tuple[Array, float]:
-        """Return the target, or its projection on a smooth surface where that only removes noise.
+    def _smoothed(self, reduction: Reduction) -> tuple[Array, float, bool]:
+        """Return the target and no noise, or its projection on a smooth surface where that only removes noise.
 
         If a higher order lowers the loss clearly, the misfit is truncation and not noise.
         """
@@ -191,9 +192,9 @@ class ReducedSearch:
         n, p = len(self.target), high.q.shape[1]
         drop = (high.loss / max(n - p, 1)) / (low.loss / max(n - low.q.shape[1], 1) + 1e-300)
         if low.loss / size < 1e-7 or drop < 0.7:
-            return self.target, 1e-16
+            return self.target, 1e-16 * size / n, False
         smooth = low.fitted / np.sqrt(self.weight)
-        return smooth, low.loss / size * low.q.shape[1] / n + 1e-16
+        return smooth, low.loss / n, True
 
     def name_curves(self, reduction: Reduction, keep: int = 15) -> None:
         """Scan all shapes of the reduced coordinates and file the best."""

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from kanx.discovery.archive import Archive, Candidate
 from kanx.discovery.data import Data
-from kanx.discovery.least_squares import fit_constants
 from kanx.discovery.polish import polish
-from kanx.discovery.trees import Tree, constant, evaluate, from_sympy, product, to_sympy
+from kanx.discovery.trees import Tree, evaluate, scaled, to_sympy
 from kanx.explain.constants import Constant
 from kanx.explain.formula import Formula
-from kanx.explain.simplify import simplify
 
 Array = NDArray[np.float64]
+POLISH_NATS = 30.0  # what dropping terms and rounding may gain
 ALTERNATIVE_NATS = 3.0  # formulas this much longer are still called indistinguishable
 
 
@@ -51,30 +50,40 @@ class Context:
 def formulas_of(archive: Archive, context: Context) -> tuple[Formula, list[Formula]]:
     """Return the chosen formula and the accuracy/complexity front, simplest first."""
     symbols = [sp.Symbol(context.names[k]) for k in context.kept]
-    champion = archive.champion()
-    assert champion is not None  # the constant is always filed
-    chosen = polish(archive, champion, symbols)
-    for candidate in sorted(archive.front(), key=lambda c: c.score)[:4]:
-        trial = polish(archive, candidate, symbols)
-        chosen = min(chosen, trial, key=lambda c: c.score)
-    front = [_formula(c, archive, context, symbols) for c in archive.front()]
-    best = _formula(chosen, archive, context, symbols)
+    final = final_archive(archive, context.train, context.scale, symbols)
+    chosen = final.champion()
+    assert chosen is not None  # the constant is always filed
+    best = _formula(chosen, context, symbols)
+    front = [_formula(c, context, symbols) for c in final.front()]
     near = [
-        f for f, c in zip(front, archive.front(), strict=True)
+        f for f, c in zip(front, final.front(), strict=True)
         if c.score < chosen.score + ALTERNATIVE_NATS and f.expr != best.expr
     ]  # fmt: skip
     return replace(best, front=front, alternatives=near), front
 
 
+def final_archive(
+    archive: Archive, train: Data, scale: float, symbols: Sequence[sp.Symbol]
+) -> Archive:
+    """Return the front and the near-champions in the user's scale, polished on all rows."""
+    final = Archive(train, archive.max_complexity)
+    near = sorted(archive.best.values(), key=lambda c: c.score)
+    for candidate in archive.front():
+        final.consider(scaled(candidate.tree, scale))
+    for candidate in near[:6]:
+        if candidate.score < near[0].score + POLISH_NATS:
+            filed = final.consider(scaled(candidate.tree, scale))
+            known = [c for c in final.best.values() if c.complexity == candidate.complexity]
+            for start in [filed] if filed is not None else known:
+                polish(final, start, symbols)
+    return final
+
+
 def _formula(
-    candidate: Candidate, archive: Archive, context: Context, symbols: Sequence[sp.Symbol]
+    candidate: Candidate, context: Context, symbols: Sequence[sp.Symbol]
 ) -> Formula:
     """Return one candidate as a formula, its constants re-fitted on all training rows."""
-    train, test = context.train, context.test
-    positive = [str(s) for s, c in zip(symbols, train.columns, strict=True) if c.min() > 0]
-    expr = to_sympy(product(constant(context.scale), candidate.tree), symbols)
-    tree = _searched_tree(expr, symbols, positive)
-    fit = fit_constants(tree, train.columns, train.y, train.weight, 25, 1e-30 * train.size)
+    train, test, fit = context.train, context.test, candidate.fit
     k = len(fit.tree.constants)
     variance = fit.loss / max(train.n_rows - k, 1)
     errors = fit.standard_errors(variance) if k else np.zeros(0)
@@ -91,19 +100,11 @@ def _formula(
     }
     return Formula(
         to_sympy(fit.tree, symbols), list(context.names), constants=constants, ranges=ranges,
-        target=context.target, scores=scores, status=_status(fit.tree, archive, context, k),
+        target=context.target, scores=scores, status=_status(fit.tree, context, k),
     )  # fmt: skip
 
 
-def _searched_tree(expr: sp.Expr, symbols: Sequence[sp.Symbol], positive: Sequence[str]) -> Tree:
-    short = simplify(expr, positive)
-    try:
-        return from_sympy(short, symbols)
-    except ValueError:  # simplification left the table of functions
-        return from_sympy(expr, symbols)
-
-
-def _status(tree: Tree, archive: Archive, context: Context, n_constants: int) -> str:
+def _status(tree: Tree, context: Context, n_constants: int) -> str:
     """Return "exact" if nothing but rounding, or nothing but noise, is left."""
     train = context.train
     residual = train.y - evaluate(tree, train.columns)

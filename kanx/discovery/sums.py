@@ -34,7 +34,7 @@ class _Standardised:
     floor: float
 
     def rank(self, loss: Array | float, price: Array | float) -> Array | float:
-        return self.rows * np.log(np.maximum(loss, 0.0) + self.floor) + 3.5 * price
+        return self.rows * np.log1p(np.maximum(loss, 0.0) / self.floor) + 3.5 * price
 
 
 def select(
@@ -43,6 +43,7 @@ def select(
     target: Array,
     weight: Array,
     floor: float,
+    n_effective: int,
     pairs_among: int = 2000,
     beam: int = 60,
     terms: int = 3,
@@ -59,13 +60,15 @@ def select(
     target, weight : arrays of shape (rows,)
         Target and weights.
     floor : float
-        Relative loss below which two answers are equally good.
+        Relative loss that the noise explains.
+    n_effective : int
+        Number of rows behind the target: how much a given loss weighs against the price.
     pairs_among : int
         How many of the cheapest features enter the exhaustive search of pairs.
     beam, terms, keep : int
         Width and depth of the beam, and number of answers.
     """
-    data = _standardise(features, prices, target, weight, floor)
+    data = _standardise(features, prices, target, weight, floor, n_effective)
     if data is None:
         return []
     correlation = data.features @ data.target
@@ -88,7 +91,7 @@ def select(
 
 
 def _standardise(
-    features: Array, prices: Array, target: Array, weight: Array, floor: float
+    features: Array, prices: Array, target: Array, weight: Array, floor: float, rows: int
 ) -> _Standardised | None:
     root = np.sqrt(weight)
     intercept = root / np.linalg.norm(root)
@@ -101,7 +104,7 @@ def _standardise(
     size = np.linalg.norm(aim)
     if not (np.isfinite(size) and size > 1e-12 * np.linalg.norm(target * root)):
         return None
-    return _Standardised(scaled, aim / size, prices, features.shape[1], floor)
+    return _Standardised(scaled, aim / size, prices, rows, floor)
 
 
 def _exhaustive_pairs(
@@ -139,7 +142,7 @@ def _exact_selection(data: _Standardised, chosen: tuple[int, ...]) -> Selection:
 
 def _grow(data: _Standardised, frontier: list[Selection], beam: int) -> list[Selection]:
     """Add to each set the features that lower its loss most; all sets in one matrix product."""
-    states = [s for s in frontier if s.loss >= data.floor]
+    states = [s for s in frontier if s.loss >= data.floor * min(1.0, 4.0 / data.rows)]
     if not states:
         return []
     bases = [np.linalg.qr(data.features[list(s.features)].T)[0] for s in states]

@@ -127,7 +127,7 @@ def polynomial_in_x(polynomial: Polynomial, curve: Whitened, axis: Axis) -> Edge
     """Return a polynomial in powers of x, or of x - middle where x = 0 is far away."""
     degree = polynomial.n_constants - 1
     centre = axis.middle if abs(axis.origin) > _FAR else 0.0
-    change = _powers_of_t(degree, (centre - axis.middle) / axis.half, 1 / axis.half)
+    change = powers_of(degree, (centre - axis.middle) / axis.half, 1 / axis.half)
     constants = with_errors(
         change @ polynomial.coefficients,
         polynomial.design @ np.linalg.inv(change),
@@ -139,8 +139,8 @@ def polynomial_in_x(polynomial: Polynomial, curve: Whitened, axis: Axis) -> Edge
     return EdgeFit(polynomial.name, expr, constants, polynomial.loss, polynomial.price_bits)
 
 
-def _powers_of_t(degree: int, shift: float, scale: float) -> Array:
-    """Return column k: the coefficients in u of ``(shift + scale * u)**k``."""
+def powers_of(degree: int, shift: float, scale: float) -> Array:
+    """Return the matrix whose column k holds the coefficients of ``(shift + scale * u)**k``."""
     columns = np.zeros((degree + 1, degree + 1))
     columns[0, 0] = 1.0
     for k in range(degree):

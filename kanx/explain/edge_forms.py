@@ -20,6 +20,7 @@ from kanx.functions import FUNCTIONS, REAL_LINE, Function
 Array = NDArray[np.float64]
 
 POWER = "power"  # x**p with a free p: the exponential of p * log(x)
+RATIONAL = "rational"  # a quotient of polynomials: see rational_fit
 
 _POWER_BITS = 4.0
 
@@ -168,7 +169,7 @@ def forms(functions: Collection[str] | None = None) -> list[Form]:
     ValueError
         If a name is not in the table.
     """
-    known = {*FUNCTIONS, POWER}
+    known = {*FUNCTIONS, POWER, RATIONAL}
     allowed = known if functions is None else set(functions)
     if not allowed <= known:
         raise ValueError(

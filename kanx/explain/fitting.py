@@ -14,15 +14,20 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from kanx.explain.edge_fit import Axis, EdgeFit, Polynomial, polynomial_in_x, solution_in_x
-from kanx.explain.edge_forms import Array, forms
-from kanx.explain.varpro import Solution, Whitened, fit_forms
+from kanx.explain.edge_forms import RATIONAL, Array, forms
+from kanx.explain.rational_fit import DEGREES, Rational, rational_in_x
+from kanx.explain.varpro import ROUNDING, Solution, Whitened, fit_forms
 
 _POLYNOMIALS = {"identity": 1, "square": 2, "cube": 3, "fourth_power": 4}
 _MOST_REPORTED = 6  # forms whose expressions are built
+_CONFIDENCE = 0.999
 _TIE_BITS = log2(20)
+_GROUP_TIE_BITS = log2(1000)
 _WRONG_NOISE = 0.05  # prior probability that the stated uncertainty of the curve is wrong
 _NOISE_RANGE = log(1e12)  # of the unknown noise, on a logarithmic scale
-_EXACT = 1e-13  # relative residual of an exact fit in double precision
+
+
+Candidate = Polynomial | Solution | Rational
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ def fit_edge(
     *,
     standard_deviation: ArrayLike | None = None,
     basis: ArrayLike | None = None,
+    covariance: ArrayLike | None = None,
     functions: Collection[str] | None = None,
     tolerance: float = 1e-2,
 ) -> EdgeSymbols:
@@ -71,8 +77,12 @@ def fit_edge(
         Columns whose combinations the learned curve is made of, such as B-splines at ``x``. A
         function is then compared with the curve only after projection on them, so that a spline
         that cuts off a pole is still recognised. Without it the points are independent.
+    covariance : array, shape (p, p), optional
+        Covariance of the coefficients of ``basis``, without the prior; it takes the place of
+        ``standard_deviation``.
     functions : collection of str, optional
-        Names of the functions of ``kanx.functions`` allowed, and ``"power"``; all by default.
+        Names of the functions of ``kanx.functions`` allowed, ``"power"`` (``x**p`` with a free
+        p) and ``"rational"`` (a quotient of polynomials); all by default.
         ``"identity"``, ``"square"``, ``"cube"`` and ``"fourth_power"`` allow polynomials of
         their degree.
     tolerance : float
@@ -89,20 +99,29 @@ def fit_edge(
     """
     x, y = _checked(x, y)
     axis = Axis.of(x)
-    curve = _whiten(axis.to_t(x), y, standard_deviation, basis)
+    curve = _whiten(axis.to_t(x), y, standard_deviation, basis, covariance)
     allowed = _POLYNOMIALS.keys() if functions is None else set(functions) & _POLYNOMIALS.keys()
-    found: list[Polynomial | Solution] = []
+    found: list[Candidate] = []
     found += [Polynomial.fit(curve, degree) for degree in (0, *(_POLYNOMIALS[n] for n in allowed))]
     found += fit_forms(forms(functions), curve, axis.origin)
     found.sort(key=lambda fit: _bits(fit, curve))
+    if (functions is None or RATIONAL in functions) and not _is_within_noise(found[0], curve):
+        rationals = [Rational.fit(curve, y, degree) for degree in DEGREES]
+        found += [rational for rational in rationals if rational is not None]
+        found.sort(key=lambda fit: _bits(fit, curve))
     ranked = [_in_x(fit, curve, axis) for fit in found[:_MOST_REPORTED]]
     ties = [fit for fit in ranked[1:] if _is_tied(fit, ranked[0])]
-    return EdgeSymbols(tuple(ranked), _explains(ranked[0], curve, tolerance), tuple(ties))
+    explained = _explains(ranked[0], curve, tolerance) or (
+        basis is None and standard_deviation is None and _is_white(ranked[0], x, y)
+    )
+    return EdgeSymbols(tuple(ranked), explained, tuple(ties))
 
 
-def _in_x(fit: Polynomial | Solution, curve: Whitened, axis: Axis) -> EdgeFit:
+def _in_x(fit: Candidate, curve: Whitened, axis: Axis) -> EdgeFit:
     if isinstance(fit, Polynomial):
         named = polynomial_in_x(fit, curve, axis)
+    elif isinstance(fit, Rational):
+        named = rational_in_x(fit, axis)
     else:
         named = solution_in_x(fit, curve, axis)
     return replace(named, bits=_bits(fit, curve))
@@ -120,7 +139,11 @@ def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
 
 
 def _whiten(
-    t: Array, y: Array, standard_deviation: ArrayLike | None, basis: ArrayLike | None
+    t: Array,
+    y: Array,
+    standard_deviation: ArrayLike | None,
+    basis: ArrayLike | None,
+    covariance: ArrayLike | None,
 ) -> Whitened:
     """Return the curve in coordinates of equal, independent errors.
 
@@ -128,48 +151,75 @@ def _whiten(
     the errors of the values at the n points have p degrees of freedom.
     """
     sd = None if standard_deviation is None else np.broadcast_to(standard_deviation, y.shape)
-    least = _EXACT * (np.abs(y).max() + np.finfo(float).tiny)
+    least = ROUNDING * (np.abs(y).max() + np.finfo(float).tiny)
     if basis is None:
+        if covariance is not None:
+            raise ValueError("covariance is that of the coefficients of a basis; pass the basis")
         weight = np.ones_like(y) if sd is None else 1 / np.maximum(sd, least)
         return Whitened(t, weight, y * weight, sd is not None)
-    orthonormal, triangle = np.linalg.qr(np.asarray(basis, dtype=float))
-    size = np.abs(np.diag(triangle))
-    orthonormal = orthonormal[:, size > 1e-10 * size.max()]
+    columns = np.asarray(basis, dtype=float)
+    if columns.ndim != 2 or len(columns) != len(y):
+        raise ValueError(f"basis must have shape ({len(y)}, p), got {columns.shape}")
+    orthonormal, scales, rows = np.linalg.svd(columns, full_matrices=False)
+    kept = scales > 1e-10 * scales.max()
+    orthonormal = orthonormal[:, kept]
+    if covariance is not None:
+        to_values = scales[kept, None] * rows[kept]
+        variances, axes = np.linalg.eigh(to_values @ covariance @ to_values.T)
+        operator = (orthonormal @ axes).T / np.sqrt(np.maximum(variances, least**2))[:, None]
+        return Whitened(t, operator, operator @ y, True)
     noise = 1.0 if sd is None else max(np.sqrt(np.sum(sd**2) / orthonormal.shape[1]), least)
     operator = orthonormal.T / noise
     return Whitened(t, operator, operator @ y, sd is not None)
 
 
-def _bits(fit: Polynomial | Solution, curve: Whitened) -> float:
+def _bits(fit: Candidate, curve: Whitened) -> float:
     """Return the description length of the curve and the function.
 
     The misfit is measured with the stated noise (variance 1 after whitening) and, with a small
     probability, with an unknown noise, whose scale is integrated out; so the stated uncertainty
-    may be wrong. A constant costs the logarithm of the signal-to-noise ratio of the whole curve.
+    may be wrong. A constant costs a bit and the logarithm of the curve's signal-to-noise ratio.
     """
     freedom = max(1, len(curve.target) - fit.n_constants)
-    signal = float(curve.target @ curve.target)
-    loss = fit.loss + _EXACT**2 * signal + np.finfo(float).tiny
+    loss = fit.loss + curve.rounding
     log_likelihood = log(0.5 / _NOISE_RANGE) + lgamma(freedom / 2) - freedom / 2 * log(pi * loss)
     if curve.has_unit_noise:
         stated = -freedom / 2 * log(2 * pi) - loss / 2
         log_likelihood = float(
             np.logaddexp(log(1 - _WRONG_NOISE) + stated, log(_WRONG_NOISE) + log_likelihood)
         )
-    per_constant = log(signal + (1 if curve.has_unit_noise else 0)) / 2
+    per_constant = log(curve.variation + (1 if curve.has_unit_noise else 0)) / 2 + log(2)
     return (fit.n_constants * per_constant - log_likelihood) / log(2) + fit.price_bits
 
 
 def _is_tied(fit: EdgeFit, best: EdgeFit) -> bool:
-    """Return whether the data cannot tell a fit from the best one."""
-    same_price = replace(fit, bits=fit.bits - fit.price_bits).bits
-    return same_price - (best.bits - best.price_bits) < _TIE_BITS
+    """Return whether the curve cannot tell a fit from the best one, whatever their prices.
+
+    Functions of one group, such as silu, gelu and mish, need stronger evidence to be told apart.
+    """
+    behind = (fit.bits - fit.price_bits) - (best.bits - best.price_bits)
+    same_group = fit.group is not None and fit.group == best.group
+    return behind < (_GROUP_TIE_BITS if same_group else _TIE_BITS)
+
+
+def _is_within_noise(fit: Candidate | EdgeFit, curve: Whitened) -> bool:
+    """Return whether the residual is no larger than the stated uncertainty or than rounding."""
+    n_constants = len(fit.constants) if isinstance(fit, EdgeFit) else fit.n_constants
+    allowed = 1e6 * curve.rounding
+    if curve.has_unit_noise:
+        freedom = max(1, len(curve.target) - n_constants)
+        allowed = max(allowed, float(stats.chi2.ppf(_CONFIDENCE, freedom)))
+    return fit.loss <= allowed
 
 
 def _explains(fit: EdgeFit, curve: Whitened, tolerance: float) -> bool:
     """Return whether the residual is within the tolerance or within the curve's uncertainty."""
-    signal = float(curve.target @ curve.target)
-    if fit.loss <= tolerance**2 * signal:
-        return True
-    freedom = max(1, len(curve.target) - len(fit.constants))
-    return curve.has_unit_noise and fit.loss <= float(stats.chi2.ppf(0.999, freedom))
+    return fit.loss <= tolerance**2 * curve.variation or _is_within_noise(fit, curve)
+
+
+def _is_white(fit: EdgeFit, x: Array, y: Array) -> bool:
+    """Return whether the residuals of neighbouring points are unrelated (von Neumann 1941)."""
+    residual = (y - fit.predict(x))[np.argsort(x, kind="stable")]
+    square = float(residual @ residual) + np.finfo(float).tiny
+    ratio = float(np.sum(np.diff(residual) ** 2)) / square
+    return (1 - ratio / 2) * np.sqrt(len(x)) < stats.norm.ppf(_CONFIDENCE)

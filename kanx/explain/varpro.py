@@ -7,6 +7,7 @@ parameters of all starts of all forms descend together in one batch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ _FAR_BEHIND = 30.0
 _CONVERGED = 1e-9
 _MOST_DAMPING = 1e10
 _TINY = 1e-200
-_EXACT = 1e-13  # relative residual of an exact fit in double precision
+ROUNDING = 1e-13  # relative residual of an exact fit in double precision
 
 
 class Solution(NamedTuple):
@@ -62,6 +63,27 @@ class Whitened:
     operator: Array
     target: Array
     has_unit_noise: bool
+
+    @cached_property
+    def unit(self) -> Array:
+        """The constant 1 in the whitened coordinates, of length one, (p,)."""
+        constant = self.apply(np.ones_like(self.t))
+        return constant / np.linalg.norm(constant)
+
+    @cached_property
+    def rounding(self) -> float:
+        """Sum of squares that an exact fit may leave in double precision."""
+        return ROUNDING**2 * float(self.target @ self.target) + np.finfo(float).tiny
+
+    @cached_property
+    def variation(self) -> float:
+        """Whitened sum of squares of the curve about its mean, no less than its rounding."""
+        centred = self.centred(self.target)
+        return float(centred @ centred) + self.rounding
+
+    def centred(self, whitened: Array) -> Array:
+        """Project away from the constant, which leaves room for a free offset."""
+        return whitened - (whitened @ self.unit)[..., None] * self.unit
 
     def apply(self, values: Array) -> Array:
         """Return values on the points, (..., n), in the whitened coordinates, (..., p)."""
@@ -112,18 +134,11 @@ class _Projector:
 
     def __init__(self, curve: Whitened):
         self.curve = curve
-        constant = curve.apply(np.ones_like(curve.t))
-        self.unit = constant / np.linalg.norm(constant)
-        self.target = self.centred(curve.target)
-        self.exact_loss = _EXACT**2 * float(self.target @ self.target)
-
-    def centred(self, whitened: Array) -> Array:
-        """Remove the offset: project away from the constant."""
-        return whitened - (whitened @ self.unit)[..., None] * self.unit
+        self.target = curve.centred(curve.target)
 
     def project(self, values: Array) -> _Projection:
         """Solve for the amplitude, given the values of the form, (s, n)."""
-        basis = self.centred(self.curve.apply(values))
+        basis = self.curve.centred(self.curve.apply(values))
         amplitude = (basis @ self.target) / np.einsum("sp,sp->s", basis, basis)
         residual = self.target - amplitude[:, None] * basis
         loss = np.einsum("sp,sp->s", residual, residual)
@@ -132,7 +147,7 @@ class _Projector:
     def tangents(self, derivative: Array, here: _Projection) -> Array:
         """Return the derivative of the residual by an inner parameter, (s, p), up to its sign."""
         basis = here.basis / np.linalg.norm(here.basis, axis=1, keepdims=True)
-        tangent = self.centred(self.curve.apply(derivative)) * here.amplitude[:, None]
+        tangent = self.curve.centred(self.curve.apply(derivative)) * here.amplitude[:, None]
         return tangent - np.einsum("sp,sp->s", tangent, basis)[:, None] * basis
 
 
@@ -192,7 +207,7 @@ def _descend(forms: Sequence[Form], projector: _Projector, rows: _Rows) -> list[
         least = min(least, float(here.loss.min()))
         far_behind = (here.loss > _FAR_BEHIND * least) & (gain < _STALLED)
         done = far_behind | (gain < _CONVERGED) | (damping > _MOST_DAMPING)
-        done |= (here.loss < projector.exact_loss) | (iteration == _ITERATIONS)
+        done |= (here.loss < 1e-3 * projector.curve.rounding) | (iteration == _ITERATIONS)
         for row in np.flatnonzero(done & np.isfinite(here.loss)):
             owner = int(rows.owner[row])
             if owner not in best or here.loss[row] < best[owner].loss:

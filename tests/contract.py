@@ -58,7 +58,9 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
             exact=False,
         ),
     ),
-    "slaf": tuple(Example({"degree": 4, "basis": b}) for b in ("legendre", "chebyshev", "powers")),
+    "slaf": tuple(
+        Example({"degree": 4, "basis": b}) for b in ("legendre", "chebyshev", "hermite", "powers")
+    ),
     "pade": tuple(
         # a fit of poles may end in a local minimum, more so where the denominator has kinks
         Example(

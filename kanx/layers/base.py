@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -202,6 +203,44 @@ class EdgeFamily(nn.Module, ABC):
             raise ValueError("every input needs finite bounds with lower < upper")
         self.lower.copy_(lower.expand_as(self.lower))
         self.upper.copy_(upper.expand_as(self.upper))
+
+    def start_from(self, function: str | Callable[[Tensor], Tensor], points: int = 201) -> float:
+        """Fit every edge to one function of its input on its domain, by least squares.
+
+        Parameters
+        ----------
+        function : str or callable
+            A name in `kanx.functions.FUNCTIONS`, such as ``"identity"``, ``"silu"`` or ``"gelu"``,
+            or a function of tensors.
+        points : int, default=201
+            Number of points of the fit, evenly spaced over the domain.
+
+        Returns
+        -------
+        float
+            Largest error of any edge at these points.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown or the function is not finite on the domain.
+        """
+        if isinstance(function, str):
+            from kanx.functions import FUNCTIONS  # it imports sympy
+
+            if function not in FUNCTIONS or FUNCTIONS[function].arity != 1:
+                known = sorted(f.name for f in FUNCTIONS.values() if f.arity == 1)
+                raise ValueError(f"function {function!r} is unknown; choose one of {known}")
+            function = FUNCTIONS[function].torch
+        share = torch.linspace(0, 1, points).to(self.lower).unsqueeze(-1)
+        x = self.lower + share * (self.upper - self.lower)  # (points, in)
+        wanted = function(x)
+        if not bool(torch.isfinite(wanted).all()):
+            raise ValueError("the function to start from is not finite on the whole domain")
+        targets = wanted.unsqueeze(-1).expand(-1, -1, self.out_features)
+        self.refit(x, targets)
+        with torch.no_grad():
+            return ((self.curves(x) - targets).abs() * self.mask).max().item()
 
     def normalise(self, x: Tensor) -> Tensor:
         """Map the domain of every input to [-1, 1]."""

@@ -47,8 +47,8 @@ class Fourier(TrendedFamily):
     """
 
     name = "fourier"
-    cosine_rates: Tensor
-    sine_rates: Tensor
+    cosine_orders: Tensor
+    sine_orders: Tensor
 
     def __init__(
         self,
@@ -84,30 +84,34 @@ class Fourier(TrendedFamily):
         self.variant = variant
         self.period = period
         order = torch.arange(1, harmonics + 1, dtype=torch.get_default_dtype())
-        rate = math.pi * order if variant == "slaf" else math.pi * order / period
-        sine_rate = math.pi * (order - 0.5) if variant == "slaf" else rate.clone()
-        self.register_buffer("cosine_rates", rate[:, None])
-        self.register_buffer("sine_rates", sine_rate[:, None])
+        sine_order = order - 0.5 if variant == "slaf" else order.clone()
+        self.register_buffer("cosine_orders", order[:, None])
+        self.register_buffer("sine_orders", sine_order[:, None])
+
+    @property
+    def rates(self) -> tuple[Tensor, Tensor]:
+        """Angular frequencies of cosines and sines on the normalised axis, ``(harmonics, 1)``."""
+        base = math.pi if self.variant == "slaf" else math.pi / self.period
+        return base * self.cosine_orders, base * self.sine_orders
 
     def functions(self, t: Tensor) -> Tensor:
-        u = t.unsqueeze(-2)
-        return torch.cat([(self.cosine_rates * u).cos(), (self.sine_rates * u).sin()], -2)
+        u, (c, s) = t.unsqueeze(-2), self.rates
+        return torch.cat([(c * u).cos(), (s * u).sin()], -2)
 
     def functions_derivative(self, t: Tensor) -> Tensor:
-        u, c, s = t.unsqueeze(-2), self.cosine_rates, self.sine_rates
+        u, (c, s) = t.unsqueeze(-2), self.rates
         return torch.cat([-c * (c * u).sin(), s * (s * u).cos()], -2)
 
     def functions_prior(self) -> Tensor:
         # the precision grows as the mean squared slope does
-        rates = torch.cat([self.cosine_rates, self.sine_rates])[:, 0].double()
+        rates = torch.cat(self.rates)[:, 0].double()
         return torch.diag(1 + (rates / math.pi) ** 2).expand(self.in_features, -1, -1)
 
     def functions_sympy(self, index: int, symbol: sympy.Expr) -> list[sympy.Expr]:
         import sympy
 
         cosines, sines = (
-            [sympy.Float(r, 17) for r in rates[:, 0].double().tolist()]
-            for rates in (self.cosine_rates, self.sine_rates)
+            [sympy.Float(r, 17) for r in rates[:, 0].double().tolist()] for rates in self.rates
         )
         return [sympy.cos(r * symbol) for r in cosines] + [sympy.sin(r * symbol) for r in sines]
 

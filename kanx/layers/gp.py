@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
 
 from kanx.layers.covariance import Covariance, from_gpytorch
+from kanx.layers.leave_one_out import leave_one_out_errors
 from kanx.layers.linear import LinearFamily
 from kanx.layers.warp import warp
 
@@ -94,8 +95,7 @@ class GaussianProcess(LinearFamily):
         self.adaptive = adaptive
         self.jitter = jitter
         if kernel is None:
-            width = length_scale * 2 / (control_points - 1)
-            self.covariance = Covariance("squared_exponential", {"length_scale": width})
+            self.covariance = _squared_exponential(length_scale, control_points)
         elif isinstance(kernel, Covariance):
             self.covariance = kernel
         elif isinstance(kernel, dict):
@@ -109,6 +109,55 @@ class GaussianProcess(LinearFamily):
         self.register_buffer("weights", torch.zeros(*shape, control_points, dtype=dtype))
         self.register_buffer("trend", torch.zeros(in_features, 2, control_points, dtype=dtype))
         self._bake(positions.expand(shape))
+
+    def start_length_scale(
+        self,
+        x: Tensor,
+        targets: Tensor,
+        weight: Tensor | None = None,
+        candidates: Sequence[float] = (0.75, 1.0, 1.5, 2.0, 2.5),
+    ) -> float:
+        """Choose the length-scale by closed-form leave-one-out errors, and fit the edges with it.
+
+        For every candidate the edges are fitted to the targets and each control height is
+        predicted from all others; the candidate with the smallest mean squared error stays.
+
+        Parameters
+        ----------
+        x : Tensor, (batch, in)
+        targets : Tensor, (batch, in, out)
+            Wanted value of every edge.
+        weight : Tensor, (batch,), optional
+        candidates : sequence of float
+            Length-scales in units of the mean spacing of the control points.
+
+        Returns
+        -------
+        float
+            The chosen candidate.
+
+        Raises
+        ------
+        ValueError
+            If the edges have a kernel other than the squared exponential.
+        """
+        if self.covariance.kind != "squared_exponential":
+            raise ValueError(
+                f"the length-scale of a {self.covariance.kind!r} kernel is part of that kernel; "
+                "build the edges without kernel= to choose it here"
+            )
+        errors = {}
+        for candidate in candidates:
+            self._set_length_scale(candidate)
+            self.refit(x, targets, weight)
+            heights = self.coefficients.detach().double()[: self.n_basis]
+            z = self.control_positions.double()
+            error = leave_one_out_errors(self._gram(), z, heights)
+            errors[candidate] = error.square().mean().item()
+        best = min(errors, key=lambda candidate: errors[candidate])
+        self._set_length_scale(best)
+        self.refit(x, targets, weight)
+        return best
 
     def set_control_positions(self, positions: Tensor) -> None:
         """Move the control points, ``(in, control_points)`` in normalised units; heights stay.
@@ -179,6 +228,11 @@ class GaussianProcess(LinearFamily):
             "kernel": self.covariance.to_dict(),
         }
 
+    def _set_length_scale(self, length_scale: float) -> None:
+        self.length_scale = length_scale
+        self.covariance = _squared_exponential(length_scale, self.n_basis)
+        self._bake(self.control_positions.double())
+
     def _weighted(self, k: Tensor) -> Tensor:
         # large weights of both signs cancel here, which half precision would not survive
         with torch.autocast(k.device.type, enabled=False):
@@ -221,3 +275,8 @@ class GaussianProcess(LinearFamily):
             self.control_positions.copy_(z)
             self.weights.copy_(inverse @ residual)
             self.trend.copy_(trend)
+
+
+def _squared_exponential(length_scale: float, control_points: int) -> Covariance:
+    width = length_scale * 2 / (control_points - 1)
+    return Covariance("squared_exponential", {"length_scale": width})

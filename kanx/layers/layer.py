@@ -26,6 +26,10 @@ class KANLayer(nn.Module):
         Family of the edges: a name in `FAMILIES`, or a mapping with the key ``"family"`` and the
         family's own options, such as ``{"family": "spline", "intervals": 5}``.
     bias : bool, default=True
+    residual : str, optional
+        Activation function that runs beside every edge with a weight of its own, such as
+        ``"silu"``, ``"swish"`` or ``"identity"`` (see `ActivationEdge`); none if left out or
+        ``"zero"``. The edges become `Composite` edges; lookup edges stay as they are.
     generator : torch.Generator, optional
         Source of the random start; the global one if left out.
     **options
@@ -44,6 +48,7 @@ class KANLayer(nn.Module):
         edge: EdgeSpec | Sequence[EdgeSpec] = "gp",
         *,
         bias: bool = True,
+        residual: str | None = None,
         generator: torch.Generator | None = None,
         **options: Any,
     ) -> None:
@@ -58,7 +63,8 @@ class KANLayer(nn.Module):
             raise ValueError(f"got {len(specs)} edge specifications for {in_features} inputs")
         self.bundles: list[EdgeFamily] = nn.ModuleList()  # type: ignore[assignment]
         self.columns: list[list[int]] = []
-        for family, chosen, columns in _grouped([_parse(spec, options) for spec in specs]):
+        parsed = [_with_residual(*_parse(spec, options), residual) for spec in specs]
+        for family, chosen, columns in _grouped(parsed):
             bundle = family_class(family)(len(columns), out_features, generator=generator, **chosen)
             self.bundles.append(bundle)
             self.columns.append(columns)
@@ -146,6 +152,17 @@ def _parse(spec: EdgeSpec, options: Mapping[str, Any]) -> tuple[str, dict[str, A
         raise ValueError(f"an edge specification needs the key 'family', got {dict(spec)}")
     chosen = {**options, **spec}
     return chosen.pop("family"), chosen
+
+
+def _with_residual(
+    family: str, options: dict[str, Any], residual: str | None
+) -> tuple[str, dict[str, Any]]:
+    if residual in (None, "zero") or family == "lookup":
+        return family, options
+    common = ("missing", "domain", "extrapolate")
+    shared: dict[str, Any] = {key: options.pop(key) for key in common if key in options}
+    parts = [{"family": family, **options}, {"family": "activation", "function": residual}]
+    return "composite", {**shared, "parts": parts}
 
 
 def _grouped(

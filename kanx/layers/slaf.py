@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +13,8 @@ from kanx.layers.linear import LinearFamily
 if TYPE_CHECKING:
     import sympy
 
-BASES = ("legendre", "chebyshev", "powers")
+BASES = ("legendre", "chebyshev", "hermite", "powers")
+STARTS = ("small", "near_identity")
 
 
 class SLAF(LinearFamily):
@@ -23,13 +25,17 @@ class SLAF(LinearFamily):
     constant. The orthogonal bases :math:`P_j(t)` (Legendre) and :math:`T_j(t)` (Chebyshev) span
     the same polynomials and stay well-conditioned at high degree, which is why Legendre is the
     default: on [-1, 1] the condition of the design is 1 instead of 1e3 at degree 10.
+    :math:`He_j(t) / \sqrt{j!}` (Hermite) is the basis for inputs that are normally distributed:
+    put the domain at one standard deviation around the mean, with ``extrapolate="family"``.
 
     Parameters
     ----------
     in_features, out_features : int
     degree : int, default=5
         Highest power.
-    basis : {"legendre", "chebyshev", "powers"}, default="legendre"
+    basis : {"legendre", "chebyshev", "hermite", "powers"}, default="legendre"
+    start : {"small", "near_identity"}, default="small"
+        Small random coefficients, or, as in the paper's code, the identity plus those.
     missing, domain, extrapolate, generator
         See `LinearFamily`.
 
@@ -38,6 +44,10 @@ class SLAF(LinearFamily):
     The moments :math:`\mu_j, s_j` of the powers start as those of the uniform distribution and are
     set from data by `set_moments`; they are buffers and never change in `forward`. The read-out is
     exact: the coefficient of :math:`t^j` is :math:`a_j / s_j`.
+
+    The paper's other routines: inputs divided by their maximum are the domain of every edge
+    family here (`set_domain`), its Fourier basis is `Fourier` with ``variant="slaf"``, and its
+    penalties are `penalty`.
 
     References
     ----------
@@ -56,6 +66,7 @@ class SLAF(LinearFamily):
         *,
         degree: int = 5,
         basis: str = "legendre",
+        start: str = "small",
         missing: bool = False,
         domain: tuple[float, float] = (-1.0, 1.0),
         extrapolate: str = "linear",
@@ -65,6 +76,8 @@ class SLAF(LinearFamily):
             raise ValueError(f"a SLAF edge needs degree >= 1, got {degree}")
         if basis not in BASES:
             raise ValueError(f"basis={basis!r} is unknown; choose one of {BASES}")
+        if start not in STARTS:
+            raise ValueError(f"start={start!r} is unknown; choose one of {STARTS}")
         super().__init__(
             in_features,
             out_features,
@@ -76,6 +89,7 @@ class SLAF(LinearFamily):
         )
         self.degree = degree
         self.basis_name = basis
+        self.start = start
         powers = torch.arange(1, degree + 1, dtype=torch.float64)
         means = torch.where(powers % 2 == 0, 1 / (powers + 1), 0.0)
         deviations = (1 / (2 * powers + 1) - means**2 + 1e-8).sqrt()
@@ -83,6 +97,18 @@ class SLAF(LinearFamily):
         shape = (degree, in_features)
         self.register_buffer("means", means[:, None].expand(shape).to(dtype))
         self.register_buffer("deviations", deviations[:, None].expand(shape).to(dtype))
+        if start == "near_identity":
+            slope = deviations[0].item() if basis == "powers" else 1.0
+            with torch.no_grad():
+                self.coefficients[1] += slope
+
+    def penalty(self, l1: float = 0.0, l2: float = 0.0) -> Tensor:
+        """Return ``l1 sum |c| + l2 sum c^2`` over the coefficients of edges that are not pruned.
+
+        The paper's regularisers of the activation coefficients, for loops that train by gradients.
+        """
+        c = self.coefficients * self.mask
+        return l1 * c.abs().sum() + l2 * c.square().sum()
 
     def set_moments(self, x: Tensor, weight: Tensor | None = None) -> None:
         """Normalise the powers by their moments over data ``(batch, in)``; coefficients stay."""
@@ -119,6 +145,8 @@ class SLAF(LinearFamily):
         for j in range(2, self.degree + 1):
             if self.basis_name == "legendre":  # P'_j = P'_{j-2} + (2j - 1) P_{j-1}
                 rows.append(rows[j - 2] + (2 * j - 1) * values[j - 1])
+            elif self.basis_name == "hermite":  # He'_j = j He_{j-1}, both normalised
+                rows.append(math.sqrt(j) * values[j - 1])
             else:  # T'_j = j (2 T_{j-1} + T'_{j-2} / (j - 2))
                 lower = rows[j - 2] / (j - 2) if j > 2 else zero
                 rows.append(j * (2 * values[j - 1] + lower))
@@ -132,7 +160,7 @@ class SLAF(LinearFamily):
 
     def power_coefficients(self, edge: tuple[int, int]) -> list[float]:
         """Return the coefficients of ``t^0 .. t^degree`` of edge ``(input, output)``, exactly."""
-        from numpy.polynomial import chebyshev, legendre
+        from numpy.polynomial import chebyshev, hermite_e, legendre
 
         i, o = edge
         c = (self.coefficients * self.mask).detach().double()[: self.n_basis, i, o]
@@ -140,8 +168,12 @@ class SLAF(LinearFamily):
             scaled = c[1:] / self.deviations[:, i].double()
             constant = c[0] - (scaled * self.means[:, i].double()).sum()
             return [constant.item(), *scaled.tolist()]
-        convert = legendre.leg2poly if self.basis_name == "legendre" else chebyshev.cheb2poly
-        powers = convert(c.numpy()).tolist()
+        if self.basis_name == "hermite":
+            norms = [math.sqrt(math.factorial(j)) for j in range(self.n_basis)]
+            powers = hermite_e.herme2poly(c.numpy() / norms).tolist()
+        else:
+            convert = legendre.leg2poly if self.basis_name == "legendre" else chebyshev.cheb2poly
+            powers = convert(c.numpy()).tolist()
         return powers + [0.0] * (self.n_basis - len(powers))
 
     def basis_sympy(
@@ -156,19 +188,34 @@ class SLAF(LinearFamily):
             for j, (c, m, s) in enumerate(zip(coefficients[1:], means, deviations, strict=True), 1):
                 terms.append(sympy.Float(c / s, 17) * (symbol**j - sympy.Float(m, 17)))
             return sympy.Add(*terms)
+        if self.basis_name == "hermite":
+            coefficients = [
+                c * 2 ** (-j / 2) / math.sqrt(math.factorial(j)) for j, c in enumerate(coefficients)
+            ]
+            scaled = symbol / sympy.sqrt(2)  # He_j(t) = 2^(-j/2) H_j(t / sqrt 2)
+            return sympy.Add(
+                *(sympy.Float(c, 17) * sympy.hermite(j, scaled) for j, c in enumerate(coefficients))
+            )
         polynomial = sympy.legendre if self.basis_name == "legendre" else sympy.chebyshevt
         return sympy.Add(
             *(sympy.Float(c, 17) * polynomial(j, symbol) for j, c in enumerate(coefficients))
         )
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "degree": self.degree, "basis": self.basis_name}
+        return {
+            **super().config(),
+            "degree": self.degree,
+            "basis": self.basis_name,
+            "start": self.start,
+        }
 
     def _orthogonal(self, t: Tensor) -> list[Tensor]:
         rows = [torch.ones_like(t), t]
         for j in range(2, self.degree + 1):
             if self.basis_name == "legendre":
                 rows.append(((2 * j - 1) * t * rows[-1] - (j - 1) * rows[-2]) / j)
+            elif self.basis_name == "hermite":
+                rows.append((t * rows[-1] - math.sqrt(j - 1) * rows[-2]) / math.sqrt(j))
             else:
                 rows.append(2 * t * rows[-1] - rows[-2])
         return rows

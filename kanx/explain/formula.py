@@ -9,12 +9,14 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
-from kanx.explain import formula_record
+from kanx.explain import formula_export, formula_record
 from kanx.explain.complexity import complexity, description_bits
 from kanx.explain.constants import Constant
 from kanx.explain.evaluate import evaluate
 from kanx.explain.formula_json import loads
+from kanx.explain.formula_module import FormulaModule
 from kanx.explain.formula_text import describe, latex_name, latex_text, plain_text
+from kanx.explain.frames import frame_of
 
 STATUSES = ("approximate", "exact")
 
@@ -166,6 +168,39 @@ class Formula:
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {latex_name(self.target)} = {self.latex()}$"
+
+    def to_python(self, function_name: str = "formula") -> str:
+        """Return the source of a Python function of the used columns; see `formula_export`."""
+        return formula_export.to_python(self.expr, self.used_names, function_name)
+
+    def to_c(self, function_name: str = "formula") -> str:
+        """Return the source of a C function of the used columns; see `formula_export`."""
+        return formula_export.to_c(self.expr, self.used_names, function_name)
+
+    def to_sql(self) -> str:
+        """Return an SQL expression with quoted column names; see `formula_export`."""
+        return formula_export.to_sql(self.expr, self.used_names)
+
+    def to_excel(self, row: int = 2) -> str:
+        """Return an Excel formula for one row of cells A, B, C, ...; see `formula_export`."""
+        return formula_export.to_excel(self.expr, self.names, row)
+
+    def to_torch(self) -> FormulaModule:
+        """Return a `torch.nn.Module` of ``(..., n_columns)`` with trainable constants."""
+        return FormulaModule(self.expr, self.names)
+
+    def to_frame(self) -> Any:
+        """Return the front, or this formula alone, as a frame of formulas and their scores."""
+        rows = self.front or (self,)
+        scores = {name: None for row in rows for name in row.scores}
+        return frame_of(
+            {
+                "complexity": [row.complexity for row in rows],
+                "bits": [row.bits for row in rows],
+                **{name: [row.scores.get(name, np.nan) for row in rows] for name in scores},
+                "formula": [plain_text(row.expr) for row in rows],
+            }
+        )
 
     def to_json(self) -> str:
         """Return the formula and all that is known about it as JSON text."""

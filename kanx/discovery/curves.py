@@ -152,10 +152,10 @@ def named_curves(
             shortlist.append((float(rank[k]), k, link, prefix, linked))
     shortlist.sort(key=lambda item: item[0])
     ranked = []
-    for _, k, link, prefix, linked in shortlist[: 12 * keep]:
-        tree, values = _build(problem, scan, k, link, prefix, linked)
+    for _, k, link, prefix, linked in shortlist[: 8 * keep]:
+        tree = _build(problem, scan, k, link, prefix, linked)
         price = float(scan.prices[k]) + prefix.price + (link != 1)
-        ranked.append((rank_of(problem, values, price), tree))
+        ranked.append((rank_of(problem, tree, price), tree))
     ranked.sort(key=lambda item: item[0])
     return [tree for _, tree in ranked[:keep]]
 
@@ -194,14 +194,11 @@ def _two_parameter_losses(values: Array, linked: list[Linked]) -> Array:
 
 def _build(
     problem: ReducedProblem, scan: Scan, index: int, link: Fraction, prefix: Atom, linked: Linked
-) -> tuple[Tree, Array]:
-    """Return the law of one shape, and its values."""
+) -> Tree:
+    """Return the law of one shape."""
     root = np.sqrt(linked.weight)
     design = np.c_[np.ones_like(linked.target), scan.values[index]]
     c0, c1 = np.linalg.lstsq(design * root[:, None], linked.target * root, rcond=None)[0]
     inner = total(constant(c0), product(constant(c1), scan.trees[index]))
     outer = product(number(int(linked.sign)), prefix.tree, power(inner, 1 / link))
-    with np.errstate(all="ignore"):
-        linked_values = np.power(design @ [c0, c1], float(1 / link))
-    values = problem.gate * prefix.values * linked.sign * linked_values
-    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees)), values
+    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees))

@@ -78,6 +78,7 @@ class Search:
     report: Report | None = None
     archive: Archive = field(init=False)
     notes: list[str] = field(init=False, default_factory=list)
+    best_score: float | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.archive = Archive(self.data, self.max_complexity)
@@ -89,11 +90,22 @@ class Search:
                 stage()
                 if self.report is not None:
                     self.report(self.archive)
-                if self.deadline.passed or self.archive.is_solved():
+                if self.deadline.passed or self._is_solved():
                     break
         except KeyboardInterrupt:
             self.notes.append("the search was interrupted; this is the best formula so far")
         return self.archive
+
+    def _is_solved(self) -> bool:
+        """Return whether nothing but rounding or noise is left, and no hypothesis promises more."""
+        if self.archive.is_exact():
+            return True
+        champion = self.archive.champion()
+        if champion is None or self.best_score is None or not self.archive.is_solved():
+            return False
+        n_rows = self.data.n_rows
+        count = len(champion.tree.constants)
+        return n_rows * np.log(champion.loss) + count * np.log(n_rows) < self.best_score
 
     def _stages(self) -> Iterator[Callable[[], None]]:
         """Yield the stages, cheapest first."""
@@ -105,6 +117,7 @@ class Search:
         for coordinates in self._merged_coordinates():
             hypotheses += self._hypotheses(coordinates, LINKS[0])
         hypotheses.sort(key=lambda h: h.score)
+        self.best_score = min((h.score for h in hypotheses), default=np.inf)
         yield from self._naming(hypotheses[:2])
         yield from self._naming(hypotheses[:1], deep=True)
         for link in LINKS[1:]:

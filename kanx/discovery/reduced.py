@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanx.discovery.atoms import Dictionary
+from kanx.discovery.data import Data
 from kanx.discovery.sums import select
 from kanx.discovery.trees import Tree, constant, evaluate, number, power, product, substitute, total
 
@@ -36,6 +37,8 @@ class ReducedProblem:
         Variance of the target's noise at weight 1, or of its rounding if there is none.
     n_effective : int
         Number of rows behind the (smoothed) target.
+    full : Data
+        All rows of the inputs with the target as it is.
     """
 
     coordinates: Array
@@ -46,6 +49,7 @@ class ReducedProblem:
     gate_tree: Tree
     noise: float
     n_effective: int
+    full: Data
 
 
 class Linked(NamedTuple):
@@ -101,42 +105,43 @@ def sparse_sums(
     Each is ``gate * (c0 + sum c_k f_k)^(1/r)`` or, for ``r = 1``, also a quotient of two sums.
     """
     ranked: list[tuple[float, Tree]] = []
-    for link in links:
+    order = np.argsort(dictionary.prices, kind="stable")
+    simple = np.array([a.price == 0 for a, _ in dictionary.factors], bool)[order]
+    cheap = np.concatenate([order[simple][:250], order[~simple][:200]])
+    for link, is_quotient in [*((r, False) for r in links), (links[0], True)]:
         linked = linked_target(problem, link)
         if linked is None:
             continue
-        target, weight, _, floor = linked
-        features, prices, n_plain = dictionary.values, dictionary.prices, len(dictionary.values)
-        if link == 1:
-            order = np.argsort(prices, kind="stable")
-            simple = np.array([a.price == 0 for a, _ in dictionary.factors])[order]
-            cheap = np.concatenate([order[simple][:250], order[~simple][:200]])
-            features = np.vstack([features, features[cheap] * target])
+        features, prices = dictionary.values, dictionary.prices
+        if is_quotient:
+            features = np.vstack([features, features[cheap] * linked.target])
             prices = np.concatenate([prices, prices[cheap]])
-        else:
-            cheap = np.zeros(0, int)
-        chosen = select(  # fmt: skip
-            features, prices, target, weight, floor, problem.n_effective,
+        chosen = select(
+            features, prices, linked.target, linked.weight, linked.floor, problem.n_effective,
             pairs_among, beam, terms, keep,
-        )
+        )  # fmt: skip
         for selection in chosen:
-            tree, values = _build(problem, dictionary, features, linked, selection.features,
-                                  n_plain, cheap, link)  # fmt: skip
+            if is_quotient and max(selection.features) < len(dictionary.prices):
+                continue  # a plain sum, found already
+            tree = _build(problem, dictionary, features, linked, selection.features, cheap, link)
             price = float(prices[list(selection.features)].sum()) + len(selection.features)
-            ranked.append((rank_of(problem, values, price + (link != 1)), tree))
+            ranked.append((rank_of(problem, tree, price + (link != 1)), tree))
     ranked.sort(key=lambda item: item[0])
     return [tree for _, tree in ranked]
 
 
-def rank_of(problem: ReducedProblem, values: Array, price: float) -> float:
-    """Return the rank of predicted targets: misfit in units of the noise, plus the price.
+def rank_of(problem: ReducedProblem, tree: Tree, price: float) -> float:
+    """Return the rank of a law on all rows of the unsmoothed target: log-likelihood and price.
 
-    A linked target is fitted with linearised weights, which forgive large misfits; this does not.
+    The screening fits linked and smoothed targets with linearised weights, which forgives large
+    misfits and inherits the smoother's; this does neither.
     """
-    misfit = float(np.sum(problem.weight * (problem.y - values) ** 2))
-    if not np.isfinite(misfit):
+    full = problem.full
+    values = evaluate(tree, full.columns)
+    loss = float(np.sum(full.weight * (full.y - values) ** 2)) / full.size
+    if not np.isfinite(loss):
         return np.inf
-    return problem.n_effective * np.log1p(misfit / (problem.noise * len(values))) + 3.5 * price
+    return full.n_rows * np.log(loss + 1e-16) + 3.5 * price
 
 
 def _build(
@@ -145,11 +150,10 @@ def _build(
     features: Array,
     linked: Linked,
     chosen: tuple[int, ...],
-    n_plain: int,
     cheap: Array,
     link: Fraction,
-) -> tuple[Tree, Array]:
-    """Return the law of the selected features, and its values."""
+) -> Tree:
+    """Return the law of the selected features."""
     root = np.sqrt(linked.weight)
     design = np.vstack([np.ones_like(linked.target), features[list(chosen)]]).T
     coefficients, *_ = np.linalg.lstsq(design * root[:, None], linked.target * root, rcond=None)
@@ -157,13 +161,12 @@ def _build(
     top = [constant(coefficients[0])] if importance[0] > 1e-8 * importance.max() else []
     bottom: list[Tree] = []
     for c, k in zip(coefficients[1:], chosen, strict=True):
-        if k < n_plain:
+        if k < len(dictionary.prices):
             top.append(product(constant(c), dictionary.tree(k)))
         else:
-            bottom.append(product(constant(-c), dictionary.tree(int(cheap[k - n_plain]))))
+            bottom.append(product(constant(-c), dictionary.tree(int(cheap[k - len(dictionary.prices)]))))
     inner = total(*top)
     if bottom:
         inner = product(inner, power(total(number(1), *bottom), -1))
     outer = product(number(int(linked.sign)), power(inner, 1 / link))
-    values = problem.gate * evaluate(outer, problem.coordinates)
-    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees)), values
+    return product(problem.gate_tree, substitute(outer, problem.coordinate_trees))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kanx.discovery.archive import Archive
 from kanx.discovery.atoms import atoms_of, build_dictionary, monomials_of
 from kanx.discovery.curves import named_curves, scan_of
+from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction, rationalise
 from kanx.discovery.reduced import ReducedProblem, sparse_sums
@@ -174,6 +175,7 @@ class ReducedSearch:
         return ReducedProblem(
             coordinates, gate, y[rows], self.weight[rows], (*trees, *c.axes), gate_tree, noise,
             n_all if is_smoothed else len(rows),
+            Data(columns, self.target, self.weight),
         )  # fmt: skip
 
     def _smoothed(self, reduction: Reduction) -> tuple[Array, float, bool]:

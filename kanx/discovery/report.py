@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kanx.discovery.archive import Archive, Candidate
 from kanx.discovery.data import Data
-from kanx.discovery.polish import polish
+from kanx.discovery.polish import polish, refit
 from kanx.discovery.trees import Tree, evaluate, scaled, to_sympy
 from kanx.explain.constants import Constant
 from kanx.explain.formula import Formula
@@ -72,9 +72,8 @@ def final_archive(
         final.consider(scaled(candidate.tree, scale))
     for candidate in near[:6]:
         if candidate.score < near[0].score + POLISH_NATS:
-            filed = final.consider(scaled(candidate.tree, scale))
-            known = [c for c in final.best.values() if c.complexity == candidate.complexity]
-            for start in [filed] if filed is not None else known:
+            start = refit(final, scaled(candidate.tree, scale))
+            if start is not None:
                 polish(final, start, symbols)
     return final
 

@@ -228,7 +228,7 @@ def _layer_curves(subject: Subject, layer: int) -> list[Curve]:
     own = network.all_layers[layer]
     at_input = layer in (0, len(network.layers))
     data = subject.entering(layer)
-    grids = [_grid(subject, data, j, at_input) for j in range(own.in_features)]
+    grids = [grid_of(subject, data, j, at_input) for j in range(own.in_features)]
     points = max(len(grid) for grid in grids)
     columns = [torch.cat([g, g[-1:].expand(points - len(g))]) for g in grids]
     grid = torch.stack(columns, dim=1)  # (points, in), short grids padded by their ends
@@ -246,7 +246,7 @@ def _layer_curves(subject: Subject, layer: int) -> list[Curve]:
     alive = own.mask > 0
     sources = node_names(subject, 0 if at_input else layer)
     targets = sum_names(subject, layer)
-    supports = [_support(subject, data, j, at_input) for j in range(own.in_features)]
+    supports = [support_of(subject, data, j, at_input) for j in range(own.in_features)]
     curves = []
     for i in range(own.in_features):
         count = len(grids[i])
@@ -284,7 +284,7 @@ def _layer_curves(subject: Subject, layer: int) -> list[Curve]:
     return curves
 
 
-def _grid(subject: Subject, data: Tensor, j: int, at_input: bool) -> Tensor:
+def grid_of(subject: Subject, data: Tensor, j: int, at_input: bool) -> Tensor:
     """Return where an input's curves are drawn: over the learned range and that of the rows."""
     values = data[:, j][~torch.isnan(data[:, j])]
     if at_input:
@@ -298,16 +298,16 @@ def _grid(subject: Subject, data: Tensor, j: int, at_input: bool) -> Tensor:
     return torch.linspace(low, high, GRID_POINTS, dtype=torch.float64)
 
 
-def _support(subject: Subject, data: Tensor, j: int, at_input: bool) -> Support:
+def support_of(subject: Subject, data: Tensor, j: int, at_input: bool) -> Support:
     values = data[:, j].numpy()
     present = values[~np.isnan(values)]
     missing = int(len(values) - len(present))
     column = subject.columns[j] if at_input else None
     if column is not None and column.categories is not None:
-        edges = np.arange(len(column.categories) + 1) - 0.5
+        edges: Array = np.arange(len(column.categories) + 1, dtype=np.float64) - 0.5
         return Support(np.histogram(present, edges)[0], edges, np.empty(0), missing)
     if len(present) == 0:
         return Support(np.zeros(1, dtype=np.int64), np.array([-1.0, 1.0]), np.empty(0), missing)
-    counts, edges = np.histogram(present, HISTOGRAM_BINS)
+    counts, ends = np.histogram(present, HISTOGRAM_BINS)
     rug = np.quantile(present, np.linspace(0, 1, min(200, len(present))))
-    return Support(counts, edges, rug, missing)
+    return Support(counts, ends.astype(np.float64), rug, missing)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
+from kanx.explain.anova import Anova, anova_of
+from kanx.explain.counterfactual import Counterfactuals, find_counterfactuals
 from kanx.explain.curves import Curves, read_curves
+from kanx.explain.effects import read_effects
 from kanx.explain.importances import Importances, read_importances
+from kanx.explain.interactions import Interactions, Surface, read_interactions, read_surface
+from kanx.explain.local import Contributions, read_contributions
+from kanx.explain.marginals import Marginal, marginals_of
 from kanx.explain.subject import Subject, subject_of
+
+if TYPE_CHECKING:
+    from kanx.explain.edge_formulas import EdgeFormula
+    from kanx.explain.formula import Formula
 
 
 class Explanation:
@@ -51,15 +64,139 @@ class Explanation:
         """Number of rows that the explanation was computed over."""
         return len(self.subject.x)
 
+    # -- global ------------------------------------------------------------------------------
+
     @cached_property
     def curves(self) -> Curves:
-        """Every curve with its band and its support."""
+        """Every edge of the network as a curve, with its band and its support."""
         return read_curves(self.subject)
+
+    @cached_property
+    def effects(self) -> Curves:
+        """The average effect of every input on every output; the curves of an additive model."""
+        return read_effects(
+            self.subject, self.curves, self._anova, self._marginals, self.random_state
+        )
 
     @cached_property
     def importances(self) -> Importances:
         """Shares of inputs, nodes and edges in the variance of the outputs."""
         return read_importances(self.subject, self.random_state)
+
+    @cached_property
+    def interactions(self) -> Interactions:
+        """Main effects and pairs of inputs as shares of the variance."""
+        ranking = self.importances.ranking()
+        return read_interactions(self.subject, self._anova, self._marginals, ranking)
+
+    def surface(self, first: str, second: str, output: int = 0) -> Surface:
+        """Return the joint effect of two inputs on a grid over their data."""
+        i, j = (self._index(name) for name in (first, second))
+        if i == j:
+            raise ValueError(f"a surface needs two inputs, got {first!r} twice")
+        return read_surface(self.subject, self._anova, i, j, self._output(output))
+
+    # -- formulas ----------------------------------------------------------------------------
+
+    @cached_property
+    def edge_formulas(self) -> list[EdgeFormula]:
+        """Exact expressions of the edges whose family has a closed form."""
+        from kanx.explain.edge_formulas import edge_formulas
+
+        return edge_formulas(self.subject)
+
+    @cached_property
+    def formulas(self) -> tuple[Formula, ...]:
+        """The network written out, one formula per output.
+
+        Empty where an edge has no closed form; `kanx.symbolify` then finds an approximate one.
+        """
+        from kanx.explain.edge_formulas import network_formulas
+
+        return network_formulas(self.subject)
+
+    @property
+    def formula(self) -> Formula | None:
+        """The network of one output written out; None where an edge has no closed form.
+
+        Raises
+        ------
+        ValueError
+            If there are several outputs; see `formulas`.
+        """
+        if self.subject.n_outputs != 1:
+            raise ValueError(
+                f"the model has {self.subject.n_outputs} outputs {self.target_names}; read "
+                "`formulas`"
+            )
+        return self.formulas[0] if self.formulas else None
+
+    # -- single rows -------------------------------------------------------------------------
+
+    def local(self, X: Any = None) -> Contributions:
+        """Split predictions into the inputs' contributions; those of the own rows by default."""
+        return read_contributions(self.subject, self._rows(X), self.random_state)
+
+    def out_of_range(self, X: Any = None) -> NDArray[np.bool_]:
+        """Say which values the model has never seen the like of, ``(rows, in)``."""
+        return self.subject.outside(self._rows(X)).numpy()
+
+    def counterfactuals(
+        self,
+        X: Any,
+        wanted: float | str | None = None,
+        *,
+        output: int = 0,
+        fixed: Sequence[str] = (),
+    ) -> Counterfactuals:
+        """Find the smallest changes of one row that flip the decision or reach a value.
+
+        Parameters
+        ----------
+        X : table of one row, (1, features)
+        wanted : float or class, optional
+            The class that must win (by default the other one, or the runner-up), or the value
+            that a regression must cross.
+        output : int, default=0
+            Which target of a regression.
+        fixed : sequence of str
+            Inputs that cannot change.
+
+        Raises
+        ------
+        ValueError
+            If X has not exactly one row, or `wanted` or `fixed` makes no sense.
+        """
+        x = self._rows(X)
+        if len(x) != 1:
+            raise ValueError(f"counterfactuals are found for one row at a time, got {len(x)}")
+        return find_counterfactuals(self.subject, x[0], wanted, self._output(output), fixed)
+
+    # -- details -----------------------------------------------------------------------------
+
+    @cached_property
+    def _marginals(self) -> list[Marginal]:
+        return marginals_of(self.subject.x, self.subject.columns)
+
+    @cached_property
+    def _anova(self) -> Anova:
+        return anova_of(self.subject, self._marginals, self.random_state)
+
+    def _rows(self, X: Any) -> Tensor:
+        return self.subject.x if X is None else self.subject.encode(X)
+
+    def _index(self, name: str) -> int:
+        if name not in self.names:
+            raise ValueError(f"there is no input {name!r}; the inputs are {self.names}")
+        return self.names.index(name)
+
+    def _output(self, output: int) -> int:
+        if not 0 <= output < self.subject.n_outputs:
+            raise ValueError(
+                f"output must be below {self.subject.n_outputs}, the number of outputs, got "
+                f"{output}"
+            )
+        return output
 
     def __repr__(self) -> str:
         network = self.subject.network
@@ -103,5 +240,15 @@ def explain(
         If the model is no fitted model of kanx.
     ValueError
         If X does not fit the model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import kanx
+    >>> X = np.random.default_rng(0).uniform(-1, 1, (100, 2))
+    >>> model = kanx.KANRegressor(random_state=0).fit(X, X[:, 0] ** 2 + X[:, 1])
+    >>> view = kanx.explain(model, X)
+    >>> view.importances.features[:, 0].round(2)
+    array([0.2, 0.8])
     """
     return Explanation(subject_of(model, X, units, max_rows, random_state), random_state)

@@ -1,0 +1,141 @@
+"""The average effect of every input on the outputs, with its error band."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanx.explain.anova import Anova
+from kanx.explain.curves import Curve, Curves, Support, grid_of, support_of
+from kanx.explain.marginals import Marginal
+from kanx.explain.provenance import posterior_draws
+from kanx.explain.subject import Subject
+from kanx.tables import Column
+
+DRAWS = 16
+BACKGROUND = 48
+POINTS_FOR_ERRORS = 16
+EFFECT_LAYER = -1
+
+
+def read_effects(
+    subject: Subject,
+    curves: Curves,
+    anova: Anova,
+    marginals: list[Marginal],
+    random_state: int,
+) -> Curves:
+    """Return the main effect of every input on every output, as curves.
+
+    The mean prediction when one input is set and the others vary independently as in the data,
+    minus its mean. For an additive model these are its curves; otherwise the layer of an effect
+    is -1: it is no edge of the network.
+    """
+    if subject.is_additive:
+        return curves
+    grids = [grid_of(subject, subject.x, j, True) for j in range(len(subject.columns))]
+    spreads = _deviations(subject, grids, random_state)
+    found = []
+    for j, column in enumerate(subject.columns):
+        support = support_of(subject, subject.x, j, at_input=True)
+        at = _with_missing(grids[j], column)
+        value = anova.main(j, at)
+        spread = marginals[j].weights @ anova.main(j, marginals[j].nodes).square()
+        for o in range(subject.n_outputs):
+            found.append(_effect(subject, (j, o), at, value, spreads[j], support, spread))
+    return Curves(found)
+
+
+def _effect(
+    subject: Subject,
+    edge: tuple[int, int],
+    at: Tensor,
+    value: Tensor,
+    deviation: Tensor,
+    support: Support,
+    spread: Tensor,
+) -> Curve:
+    j, o = edge
+    column = subject.columns[j]
+    own, std = value[:, o].numpy(), deviation[:, o].numpy()
+    count = len(at) - column.missing
+    labels = None
+    if column.categories is not None:
+        labels = tuple(str(category) for category in column.categories)
+    return Curve(
+        layer=EFFECT_LAYER,
+        edge=edge,
+        source=subject.names[j],
+        target=subject.target_names[o],
+        grid=at[:count].numpy(),
+        value=own[:count],
+        std=std[:count],
+        offset=0.0,
+        support=support,
+        labels=labels,
+        missing=(float(own[-1]), float(std[-1])) if column.missing else None,
+        is_alive=bool(spread[o] > 0),
+        starts_at_input=True,
+        ends_at_output=True,
+        deviation=float(spread[o].sqrt()),
+        source_label=subject.input_label(j),
+        target_label=subject.output_label(o),
+    )
+
+
+def _deviations(subject: Subject, grids: list[Tensor], random_state: int) -> list[Tensor]:
+    """Return the posterior deviation of every effect on its grid, and where missing.
+
+    Effects of networks drawn from the posterior, averaged over a few rows of independent inputs
+    at a few points, and interpolated between them.
+    """
+    columns = subject.columns
+    points = [g if c.is_categorical else _few(g) for g, c in zip(grids, columns, strict=True)]
+    points = [_with_missing(p, c) for p, c in zip(points, columns, strict=True)]
+    generator = torch.Generator().manual_seed(random_state)
+    rows = subject.x[torch.randint(len(subject.x), (BACKGROUND,), generator=generator)]
+    stacked = torch.cat([_set(rows, j, p) for j, p in enumerate(points)])
+    sizes = [len(p) * BACKGROUND for p in points]
+    drawn: list[list[Tensor]] = []
+    for network in posterior_draws(subject, DRAWS, random_state):
+        other = dataclasses.replace(subject, network=network)
+        parts = other.outputs(stacked).split(sizes)
+        means = [
+            part.view(len(p), BACKGROUND, -1).mean(1) for part, p in zip(parts, points, strict=True)
+        ]
+        drawn.append([m - m.nanmean(0) for m in means])
+    found = []
+    for j, (grid, own, column) in enumerate(zip(grids, points, columns, strict=True)):
+        shape = (len(grid) + column.missing, subject.n_outputs)
+        if not drawn:
+            found.append(torch.full(shape, float("nan"), dtype=torch.float64))
+            continue
+        spread = torch.stack([means[j] for means in drawn]).std(0)
+        found.append(_spread_out(grid, own, spread, column.missing))
+    return found
+
+
+def _few(grid: Tensor) -> Tensor:
+    return torch.linspace(grid[0].item(), grid[-1].item(), POINTS_FOR_ERRORS, dtype=torch.float64)
+
+
+def _with_missing(points: Tensor, column: Column) -> Tensor:
+    """Append NaN to the points of an input that may be missing."""
+    return torch.cat([points, torch.full((int(column.missing),), float("nan")).to(points)])
+
+
+def _set(rows: Tensor, column: int, values: Tensor) -> Tensor:
+    """Repeat rows with one input set to each value in turn."""
+    repeated = rows.repeat(len(values), 1)
+    repeated[:, column] = values.repeat_interleave(len(rows))
+    return repeated
+
+
+def _spread_out(grid: Tensor, points: Tensor, spread: Tensor, missing: bool) -> Tensor:
+    count = len(points) - missing
+    x, y = points[:count].numpy(), spread[:count].numpy()
+    filled = np.stack([np.interp(grid.numpy(), x, y[:, o]) for o in range(y.shape[1])], 1)
+    return torch.cat([torch.from_numpy(filled), spread[count:]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,12 +13,13 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import (
     _check_sample_weight,
-    check_array,
     check_is_fitted,
     validate_data,
 )
 from torch import Tensor
 
+from kanx.model import Model
+from kanx.serialisation import model_from_arrays, model_to_arrays
 from kanx.tables import Column, column_names, columns_of, encode, learn_columns
 from kanx.training.evidence import Fit
 from kanx.training.losses import Loss
@@ -47,6 +48,9 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         self.max_iter = max_iter
         self.random_state = random_state
 
+    _fitted_values: tuple[str, ...] = ()  # small fitted attributes that are stored as they are
+    model_: Model
+
     # -- fitted attributes, read from the model ------------------------------------------------
 
     @property
@@ -66,6 +70,48 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         """Number of rounds of the best fit."""
         check_is_fitted(self)
         return max(1, len(self.model_.members[0].trace))
+
+    # -- storage -----------------------------------------------------------------------------
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the fitted estimator as a JSON-compatible header and arrays."""
+        check_is_fitted(self)
+        described, arrays = model_to_arrays(self.model_)
+        fitted = {name: getattr(self, name) for name in self._fitted_values if hasattr(self, name)}
+        names = getattr(self, "feature_names_in_", None)
+        header = {
+            "parameters": {k: _as_json(v) for k, v in self.get_params(deep=False).items()},
+            "n_features_in": self.n_features_in_,
+            "feature_names_in": None if names is None else names.tolist(),
+            "fitted": {name: _as_json(value) for name, value in fitted.items()},
+            "model": described,
+        }
+        return header, arrays
+
+    @classmethod
+    def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild a fitted estimator from `to_arrays`."""
+        estimator = cls(**header["parameters"])
+        estimator.model_ = model_from_arrays(header["model"], arrays)
+        estimator.n_features_in_ = int(header["n_features_in"])
+        if header["feature_names_in"] is not None:
+            estimator.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)
+        for name in cls._fitted_values:
+            if name in header["fitted"]:
+                value = header["fitted"][name]
+                setattr(estimator, name, np.array(value) if name == "classes_" else value)
+        return estimator
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "model_" in state:  # plain arrays pickle anywhere, and skops takes them too
+            state["model_"] = model_to_arrays(state["model_"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "model_" in state:
+            state = {**state, "model_": model_from_arrays(*state["model_"])}
+        super().__setstate__(state)
 
     # -- shared ------------------------------------------------------------------------------
 
@@ -123,7 +169,10 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         names = [str(n) for n in getattr(self, "feature_names_in_", [])] or [
             f"x{j}" for j in range(self.n_features_in_)
         ]
-        learned = learn_columns(names, columns, self.categorical_features, weight)
+        keep = weight > 0  # a row of weight zero is no row
+        columns = [values[keep] for values in columns]
+        y, weight = y[torch.from_numpy(keep)], weight[keep]
+        learned = learn_columns(names, columns, self.categorical_features)
         x = torch.from_numpy(encode(learned, columns))
 
         context = self._init_callback_context(max_subtasks=None)
@@ -177,11 +226,11 @@ def check_weight(sample_weight: ArrayLike | None, like: NDArray[Any]) -> NDArray
     return weight
 
 
-def checked_labels(y: ArrayLike) -> ArrayLike:
-    """Refuse labels that are missing: they are no class."""
+def given(y: Any) -> Any:
+    """Return the target, refusing None."""
     if y is None:
-        raise ValueError("this classifier requires y to be passed, but the target y is None")
-    return check_array(y, ensure_2d=False, dtype=None, input_name="y")
+        raise ValueError("this estimator requires y to be passed, but the target y is None")
+    return y
 
 
 def target_names(y: Any, count: int) -> list[str]:
@@ -193,3 +242,14 @@ def target_names(y: Any, count: int) -> list[str]:
     if count == 1:
         return [str(name) if name is not None else "y"]
     return [f"y{k}" for k in range(count)]
+
+
+def _as_json(value: Any) -> Any:
+    """Return a JSON-compatible copy; what has none (a kernel, a random state) becomes None."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(k) if not isinstance(k, int) else k: _as_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(v) for v in value]
+    return value if isinstance(value, bool | int | float | str) else None

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 from torch import Tensor
 
-from kanx.estimator_base import KANEstimator, check_weight, checked_labels, target_names
+from kanx.estimator_base import KANEstimator, check_weight, given, target_names
 from kanx.model import Model
 from kanx.training.losses import Gaussian, Logistic, Loss, Softmax
 
@@ -74,6 +74,8 @@ class KANRegressor(RegressorMixin, KANEstimator):
     array([0.141])
     """
 
+    _fitted_values = ("_single_target",)
+
     @with_callbacks
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to a table and one or several numeric targets.
@@ -88,7 +90,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
         """
         self._check_parameters()
         columns = self._table(X, reset=True)
-        target = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        target = check_array(given(y), ensure_2d=False, dtype=np.float64, input_name="y")
         check_consistent_length(columns[0], target)
         weight = check_weight(sample_weight, columns[0])
         self._single_target = target.ndim == 1
@@ -176,6 +178,8 @@ class KANClassifier(ClassifierMixin, KANEstimator):
         See `KANRegressor`.
     """
 
+    _fitted_values = ("classes_",)
+
     def __init__(
         self,
         *,
@@ -211,7 +215,9 @@ class KANClassifier(ClassifierMixin, KANEstimator):
         """
         self._check_parameters()
         columns = self._table(X, reset=True)
-        labels = column_or_1d(checked_labels(y), warn=True)
+        labels = column_or_1d(
+            check_array(given(y), ensure_2d=False, dtype=None, input_name="y"), warn=True
+        )
         check_classification_targets(labels)
         check_consistent_length(columns[0], labels)
         weight = check_weight(sample_weight, columns[0])
@@ -237,7 +243,8 @@ class KANClassifier(ClassifierMixin, KANEstimator):
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return logits: ``(rows,)`` of the second of two classes, else ``(rows, classes)``."""
-        logits = self.model_.outputs(self._matrix(X))
+        x = self._matrix(X)
+        logits = self.model_.outputs(x)
         return (logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:

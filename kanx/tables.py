@@ -101,8 +101,8 @@ def columns_of(X: Any) -> list[np.ndarray]:
 
     frame = narwhals.from_native(X, eager_only=True)
     found = []
-    for name in frame.columns:
-        series = frame[name]
+    for series in frame.iter_columns():
+        name = series.name
         kind = str(series.dtype)
         if kind.startswith(_DATES):
             raise ValueError(
@@ -121,7 +121,6 @@ def learn_columns(
     names: Sequence[str],
     columns: Sequence[np.ndarray],
     categorical_features: str | Sequence[str | int] | None = "from_dtype",
-    weight: np.ndarray | None = None,
 ) -> list[Column]:
     """Describe the columns of a training table.
 
@@ -132,8 +131,6 @@ def learn_columns(
         From `columns_of`.
     categorical_features : "from_dtype", None, or sequence of names or positions
         Which columns hold categories; by default the ones that hold no numbers.
-    weight : ndarray, optional
-        Rows of weight zero are left out.
 
     Raises
     ------
@@ -141,14 +138,12 @@ def learn_columns(
         If a column said to be numeric holds text.
     """
     chosen = _chosen(names, categorical_features)
-    keep = slice(None) if weight is None else weight > 0
     learned = []
     for j, (name, values) in enumerate(zip(names, columns, strict=True)):
-        own = values[keep]
-        if j in chosen or (chosen.automatic and own.dtype == object):
-            learned.append(_learn_categories(str(name), own))
+        if j in chosen or (chosen.automatic and values.dtype == object):
+            learned.append(_learn_categories(str(name), values))
         else:
-            learned.append(_learn_numbers(str(name), own))
+            learned.append(_learn_numbers(str(name), values))
     return learned
 
 

@@ -16,7 +16,9 @@ from kanx.training.posterior import Posterior
 
 BIAS_PRECISION = 1e-6
 PRECISION_RANGE = (1e-8, 1e10)
-NOISE_RANGE = (1e-2, 1e24)  # of the noise precision, for a target of unit variance
+NOISE_RANGE = (1e-2, 1e14)  # of the noise precision, for a target of unit variance
+# least share of the target's variance that is noise, once every distinct row has a parameter
+INTERPOLATION_NOISE = 1e-3
 DEAD = 1e-3  # effective parameters below which an edge is zero for all purposes
 
 
@@ -145,10 +147,14 @@ def _with_noise(
     loss: Gaussian | Huber, f: Tensor, problem: Problem, gamma: float
 ) -> Gaussian | Huber:
     rows = problem.weight.sum()
-    freedom = (rows - gamma / f.shape[1]).clamp_min(0.05 * rows)
+    gamma = gamma / f.shape[1]
+    freedom = (rows - gamma).clamp_min(0.05 * rows)
     square = (f - problem.y) ** 2
     if isinstance(loss, Huber):
         square = square * (loss.root_curvature(f, problem.y) ** 2 / loss.precision)
-    error = (square * problem.weight.unsqueeze(-1)).sum(0)
+    # curves that can pass through every point would take the noise for zero
+    share = min(1.0, gamma / problem.distinct_rows)
+    floor = INTERPOLATION_NOISE * max(0.0, 2 * share - 1) ** 2
+    error = (square * problem.weight.unsqueeze(-1)).sum(0) + floor * rows
     noise = (freedom / error.clamp_min(1e-300)).clamp(*NOISE_RANGE)
     return Gaussian(noise) if isinstance(loss, Gaussian) else Huber(noise, loss.delta)

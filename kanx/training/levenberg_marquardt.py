@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
 from kanx.training.normal_equations import NormalEquations, assemble
+
+
+ROUNDING = 1e-14
 
 
 @dataclass
@@ -26,6 +30,11 @@ class Problem:
     linearisation: Linearisation
     y: Tensor
     weight: Tensor
+
+    @cached_property
+    def distinct_rows(self) -> int:
+        """Number of rows whose inputs differ; a repeated row tells nothing of other places."""
+        return len(torch.unique(torch.nan_to_num(self.linearisation.x), dim=0))
 
     def value(self, loss: Loss, w: Tensor, precision: Tensor) -> float:
         """Return the penalised loss; NaN counts as infinite. Sets the network to ``w``."""
@@ -102,20 +111,26 @@ def minimise(
         gradient = equations.gradient + precision[living] * w[living]
         system = equations.curvature + torch.diag(precision[living])
         found = None
-        while found is None and damping < 1e12:
-            step = solve_damped(system, -gradient, damping)
+        trust = damping
+        while found is None and trust < 1e12:
+            step = solve_damped(system, -gradient, trust)
             if step is not None:
+                # what the quadratic model promises; below rounding there is nothing to gain
+                promise = (-gradient @ step - 0.5 * step @ system @ step).item()
+                if promise < ROUNDING * max(1.0, abs(value)):
+                    break
                 trial = w.clone()
                 trial[living] += step
                 trial_value = problem.value(loss, trial, precision)
                 if trial_value < value:
                     found = trial, trial_value
             if found is None:
-                damping *= 5
+                trust *= 5
         if found is None:
             problem.value(loss, w, precision)  # set the network back
             converged = True
             break
+        damping = trust
         gain = value - found[1]
         w, value = found
         damping = max(damping / 5, 1e-12)

@@ -19,6 +19,8 @@ from kanx.training.starts import random_start
 # a denser curvature matrix than this many coordinates is not worth its time by default
 LARGEST = 1500
 HIDDEN_WIDTHS = (2, 4, 8)
+# interactions are not looked for in fewer rows than this many per input
+ROWS_PER_INPUT = 10
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     best = task.fit(())
     chosen: tuple[int, ...] = ()
     fits = [best]
-    for width in HIDDEN_WIDTHS:
+    enough_rows = task.weight.sum() >= ROWS_PER_INPUT * len(task.edges)
+    for width in HIDDEN_WIDTHS if enough_rows else ():
         if task.coordinates(width) > LARGEST:
             break
         fit = task.fit((width,), skip=True)

@@ -1,0 +1,112 @@
+"""`save` and `load`: safetensors with a JSON header, never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_arrays
+from safetensors.numpy import save as format_arrays
+
+import kanx
+from kanx.atomic import write_bytes
+from kanx.estimator_base import KANEstimator
+from kanx.estimators import KANClassifier, KANRegressor
+from kanx.network import KAN
+from kanx.serialisation import network_from_arrays, network_to_arrays
+
+FORMAT = 1
+_HEADER = "kanx"
+_ESTIMATORS = {cls.__name__: cls for cls in (KANRegressor, KANClassifier)}
+
+
+def save(model: KANEstimator | KAN, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator or a network to one file, whole or not at all.
+
+    Parameters
+    ----------
+    model : KANRegressor, KANClassifier or KAN
+    path : path
+        Such as ``"model.kanx"``; the folder must exist.
+
+    Raises
+    ------
+    TypeError
+        If the model is none of ours.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    OSError
+        If the file cannot be written; what was there before stays.
+    """
+    if isinstance(model, KAN):
+        described, arrays = network_to_arrays(model)
+        header: dict[str, Any] = {"kind": "KAN", "network": described}
+    elif isinstance(model, KANEstimator):
+        described, arrays = model.to_arrays()
+        header = {"kind": type(model).__name__, "estimator": described}
+    else:
+        raise TypeError(
+            f"save takes a KANRegressor, a KANClassifier or a KAN, got {type(model).__name__}"
+        )
+    header = {"format": FORMAT, "version": kanx.__version__, **header}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_bytes(path, format_arrays(contiguous, {_HEADER: json.dumps(header)}))
+
+
+def load(path: str | os.PathLike[str]) -> KANEstimator | KAN:
+    """Read a model that `save` wrote; nothing in the file is ever executed.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    KANRegressor, KANClassifier or KAN
+        It predicts bit for bit as the saved one.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no kanx model, is damaged, or was written by a newer format.
+    """
+    with open(path, "rb") as file:
+        data = file.read()
+    header = _read_header(data, path)
+    if header.get("format") != FORMAT:
+        raise ValueError(
+            f"{os.fspath(path)!r} has format {header.get('format')!r}, this version of kanx reads "
+            f"format {FORMAT}; install the kanx that wrote it ({header.get('version')!r}) or newer"
+        )
+    try:
+        arrays = parse_arrays(data)
+        kind = header["kind"]
+        if kind == "KAN":
+            return network_from_arrays(header["network"], arrays)
+        return _ESTIMATORS[kind].from_arrays(header["estimator"], arrays)
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ValueError(f"{os.fspath(path)!r} is a damaged kanx model: {error}") from error
+
+
+def _read_header(data: bytes, path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Return our part of the safetensors header."""
+    name = os.fspath(path)
+    try:
+        length = int.from_bytes(data[:8], "little")
+        if len(data) < 8 or length > len(data) - 8:
+            raise ValueError("too short")
+        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+        header = json.loads(metadata[_HEADER])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{name!r} is no kanx model; pass a file written by kanx.save or kanx fit"
+        ) from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{name!r} is no kanx model; its header is no JSON object")
+    return header

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """How often is a learned curve given the right name?
 
-    python benchmarks/edge_families.py [--edges 300] [--seed 0]
+    python benchmarks/edge_families.py [--edges 300] [--seed 0] [--rival-edges 36]
 
 Twelve families with random parameters on random intervals, 200 rows, noise from 0 to 5 % of the
 standard deviation. The curve is a cubic spline with 5 or 10 intervals fitted to the rows by least
@@ -9,6 +9,10 @@ squares; ``kanx.explain.fitting.fit_edge`` sees only the spline, its basis and i
 deviation as estimated from the residuals, and may answer with any function of the table. A second
 table gives it the rows themselves. The family is right if the best fit is the true one, or the
 same curve under another name (sigmoid and tanh).
+
+With ``--rival-edges`` and pykan installed, its rule for edges (``fit_params`` and the score of
+``suggest_symbolic``, with its default weight of simplicity 0.8 and with 0) chooses among the
+twelve true families only, on the same curves moved to [-1, 1].
 """
 
 import argparse
@@ -79,6 +83,50 @@ def spline_edge(x, y, intervals):
     return values, np.sqrt(variance * leverage), basis
 
 
+PYKAN = {
+    "identity": "x",
+    "square": "x^2",
+    "cube": "x^3",
+    "reciprocal": "1/x",
+    "atan": "arctan",
+}  # our names of pykan's functions, where they differ
+
+
+def pykan_choices(x, y):
+    """Return the families that pykan chooses with weights 0.8 and 0."""
+    import torch
+    from kan.utils import SYMBOLIC_LIB, fit_params
+
+    t = torch.tensor(2 * (x - x.min()) / (x.max() - x.min()) - 1, dtype=torch.float32)
+    values = torch.tensor(y, dtype=torch.float32)
+    scores = {}
+    for family in FAMILIES:
+        function, _, complexity, _ = SYMBOLIC_LIB[PYKAN.get(family, family)]
+        try:
+            _, r2 = fit_params(t, values, function, verbose=False)
+        except UnboundLocalError:  # its least squares failed and was passed over
+            continue
+        misfit = np.log2(1 + 1e-5 - float(r2))
+        scores[family] = [weight * complexity + (1 - weight) * misfit for weight in (0.8, 0.0)]
+    return [min(scores, key=lambda family: scores[family][k]) for k in (0, 1)]
+
+
+def rival(names, seed, edges, noise, intervals):
+    """Print how often pykan's rule is right."""
+    rng = np.random.default_rng([seed, intervals or 0, int(noise * 1e6)])
+    right, start = np.zeros(2), time.process_time()
+    for i in range(edges):
+        x, y = draw(rng, names[i % len(names)], noise)
+        y = spline_edge(x, y, intervals)[0] if intervals else y
+        right += [choice == names[i % len(names)] for choice in pykan_choices(x, y)]
+    seconds = (time.process_time() - start) / edges
+    print(
+        f"{'':28s} pykan: right {100 * right[0] / edges:5.1f} % (weight 0.8), "
+        f"{100 * right[1] / edges:5.1f} % (weight 0), CPU s an edge {seconds:.2f}",
+        flush=True,
+    )
+
+
 def trial(rng, family, noise, intervals):
     """Return the name found for one random edge and the CPU seconds it took."""
     x, y = draw(rng, family, noise)
@@ -95,6 +143,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--edges", type=int, default=300, help="edges per level")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rival-edges", type=int, default=0, help="edges per level for pykan")
     options = parser.parse_args()
     names = list(FAMILIES)
     trial(np.random.default_rng(0), "sin", 0.0, 5)  # compile the derivatives once
@@ -116,6 +165,8 @@ def main():
                 + ", ".join(f"{k} ({n})" for k, n in mistakes.most_common(6)),
                 flush=True,
             )
+            if options.rival_edges:
+                rival(names, options.seed, options.rival_edges, noise, intervals)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,22 @@ def test_scaling_and_shifting_do_not_change_the_name():
         np.testing.assert_allclose(predicted, expected, rtol=1e-6, atol=1e-6 * size)
 
 
+def test_a_root_may_begin_where_the_data_begin():
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        start, sign = rng.normal(), rng.choice([-1, 1])
+        t = start + sign * np.linspace(0, np.exp(rng.normal()), 50)
+        assert fit_edge(t, np.sqrt(np.abs(t - start)), functions=["sqrt"]).best.name == "sqrt"
+
+
+def test_of_many_points_some_are_used():
+    t = np.random.default_rng(5).uniform(0, 3, 50_000)
+    noisy = np.sin(4 * t) + 0.1 * t**0 * np.random.default_rng(6).normal(size=len(t))
+    found = fit_edge(t, noisy, standard_deviation=0.1)
+    assert found.best.name == "sin"
+    assert found.best.constants[0].standard_error == pytest.approx(0.1 * (2 / 1000) ** 0.5, rel=0.2)
+
+
 def test_powers_and_logarithms_need_their_domain():
     t = np.linspace(-1.0, 2.0, 60)
     names = {fit.name for fit in fit_edge(t, t**3 - t).fits}

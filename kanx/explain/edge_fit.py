@@ -9,7 +9,7 @@ import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
 from kanx.explain.constants import Constant
-from kanx.explain.edge_forms import POWER, Array, Free
+from kanx.explain.edge_forms import POWER, Array, Form, Free
 from kanx.explain.evaluate import evaluate
 from kanx.explain.varpro import Solution, Whitened
 
@@ -184,7 +184,7 @@ def _in_x(solution: Solution, axis: Axis) -> Array:
         return solution.inner
     centre = axis.middle + axis.half * centre
     if form.free is Free.CENTRE:
-        return np.array([slope, centre])
+        return np.array([slope, _inside_domain(form, slope, centre, axis)])
     slope /= axis.half
     if form.is_symmetric:
         slope = abs(slope)
@@ -192,6 +192,17 @@ def _in_x(solution: Solution, axis: Axis) -> Array:
         period = 2 * pi / slope
         centre -= round(centre / period) * period
     return np.array([slope, centre])
+
+
+def _inside_domain(form: Form, slope: float, centre: float, axis: Axis) -> float:
+    """Return the centre, moved by rounding errors if these have pushed the data off the domain."""
+    ends = axis.to_x(np.array([-1.0, 1.0]))
+    rounding = 8 * np.finfo(float).eps * (abs(axis.middle) + axis.half)
+    for moved in (centre, centre - rounding, centre + rounding):
+        low, high = np.sort(slope * (ends - moved))
+        if form.function.domain.covers(low, high):
+            return moved
+    return centre
 
 
 def with_errors(

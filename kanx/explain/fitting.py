@@ -19,13 +19,13 @@ from kanx.explain.rational_fit import DEGREES, Rational, rational_in_x
 from kanx.explain.varpro import ROUNDING, Solution, Whitened, fit_forms
 
 _POLYNOMIALS = {"identity": 1, "square": 2, "cube": 3, "fourth_power": 4}
+_MOST_POINTS = 1000
 _MOST_REPORTED = 6  # forms whose expressions are built
 _CONFIDENCE = 0.999
 _TIE_BITS = log2(20)
 _GROUP_TIE_BITS = log2(1000)
 _WRONG_NOISE = 0.05  # prior probability that the stated uncertainty of the curve is wrong
 _NOISE_RANGE = log(1e12)  # of the unknown noise, on a logarithmic scale
-
 
 Candidate = Polynomial | Solution | Rational
 
@@ -69,7 +69,7 @@ def fit_edge(
     Parameters
     ----------
     x, y : array, shape (n,)
-        The curve: points and values.
+        The curve: points and values. Of more than 1000 points, 1000 are used.
     standard_deviation : float or array, shape (n,), optional
         Uncertainty of the values, such as the posterior standard deviation of a learned edge; it
         is the noise floor below which a better fit means nothing. Unknown by default.
@@ -97,9 +97,9 @@ def fit_edge(
     ValueError
         If the arrays do not match, are not finite, or hold fewer than five different points.
     """
-    x, y = _checked(x, y)
+    x, y, sd, basis = _checked(x, y, standard_deviation, basis)
     axis = Axis.of(x)
-    curve = _whiten(axis.to_t(x), y, standard_deviation, basis, covariance)
+    curve = _whiten(axis.to_t(x), y, sd, basis, covariance)
     allowed = _POLYNOMIALS.keys() if functions is None else set(functions) & _POLYNOMIALS.keys()
     found: list[Candidate] = []
     found += [Polynomial.fit(curve, degree) for degree in (0, *(_POLYNOMIALS[n] for n in allowed))]
@@ -111,9 +111,9 @@ def fit_edge(
         found.sort(key=lambda fit: _bits(fit, curve))
     ranked = [_in_x(fit, curve, axis) for fit in found[:_MOST_REPORTED]]
     ties = [fit for fit in ranked[1:] if _is_tied(fit, ranked[0])]
-    explained = _explains(ranked[0], curve, tolerance) or (
-        basis is None and standard_deviation is None and _is_white(ranked[0], x, y)
-    )
+    explained = _explains(ranked[0], curve, tolerance)
+    if basis is None and sd is None:
+        explained = explained or _is_white(ranked[0], x, y)
     return EdgeSymbols(tuple(ranked), explained, tuple(ties))
 
 
@@ -127,50 +127,60 @@ def _in_x(fit: Candidate, curve: Whitened, axis: Axis) -> EdgeFit:
     return replace(named, bits=_bits(fit, curve))
 
 
-def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"x and y must be of one shape (n,), got {x.shape} and {y.shape}")
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+def _checked(
+    x: ArrayLike, y: ArrayLike, sd: ArrayLike | None, basis: ArrayLike | None
+) -> tuple[Array, Array, Array | None, Array | None]:
+    """Return the arrays as floats, of at most `_MOST_POINTS` points spread over the range."""
+    points, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if points.ndim != 1 or points.shape != values.shape:
+        raise ValueError(
+            f"x and y must be of one shape (n,), got {points.shape} and {values.shape}"
+        )
+    if not (np.isfinite(points).all() and np.isfinite(values).all()):
         raise ValueError("x and y must be finite; leave out the other points")
-    if len(np.unique(x)) < 5:
-        raise ValueError(f"a curve needs at least 5 different points, got {len(np.unique(x))}")
-    return x, y
+    if len(np.unique(points)) < 5:
+        raise ValueError(f"a curve needs at least 5 different points, got {len(np.unique(points))}")
+    errors = None if sd is None else np.broadcast_to(np.asarray(sd, float), values.shape)
+    columns = None if basis is None else np.asarray(basis, dtype=float)
+    if columns is not None and (columns.ndim != 2 or len(columns) != len(values)):
+        raise ValueError(f"basis must have shape ({len(values)}, p), got {columns.shape}")
+    kept = np.argsort(points, kind="stable")
+    if len(kept) > _MOST_POINTS:
+        kept = kept[np.linspace(0, len(kept) - 1, _MOST_POINTS).round().astype(int)]
+    return (
+        points[kept],
+        values[kept],
+        None if errors is None else errors[kept],
+        None if columns is None else columns[kept],
+    )
 
 
 def _whiten(
-    t: Array,
-    y: Array,
-    standard_deviation: ArrayLike | None,
-    basis: ArrayLike | None,
-    covariance: ArrayLike | None,
+    t: Array, y: Array, sd: Array | None, basis: Array | None, covariance: ArrayLike | None
 ) -> Whitened:
     """Return the curve in coordinates of equal, independent errors.
 
     With a basis of p columns they are the coordinates in an orthonormal basis of its span, and
     the errors of the values at the n points have p degrees of freedom.
     """
-    sd = None if standard_deviation is None else np.broadcast_to(standard_deviation, y.shape)
     least = ROUNDING * (np.abs(y).max() + np.finfo(float).tiny)
     if basis is None:
         if covariance is not None:
             raise ValueError("covariance is that of the coefficients of a basis; pass the basis")
         weight = np.ones_like(y) if sd is None else 1 / np.maximum(sd, least)
         return Whitened(t, weight, y * weight, sd is not None)
-    columns = np.asarray(basis, dtype=float)
-    if columns.ndim != 2 or len(columns) != len(y):
-        raise ValueError(f"basis must have shape ({len(y)}, p), got {columns.shape}")
-    orthonormal, scales, rows = np.linalg.svd(columns, full_matrices=False)
+    orthonormal, scales, rows = np.linalg.svd(basis, full_matrices=False)
     kept = scales > 1e-10 * scales.max()
     orthonormal = orthonormal[:, kept]
     if covariance is not None:
         to_values = scales[kept, None] * rows[kept]
         variances, axes = np.linalg.eigh(to_values @ covariance @ to_values.T)
-        operator = (orthonormal @ axes).T / np.sqrt(np.maximum(variances, least**2))[:, None]
-        return Whitened(t, operator, operator @ y, True)
-    noise = 1.0 if sd is None else max(np.sqrt(np.sum(sd**2) / orthonormal.shape[1]), least)
-    operator = orthonormal.T / noise
-    return Whitened(t, operator, operator @ y, sd is not None)
+        noise = np.sqrt(np.maximum(variances, least**2))
+        operator = (orthonormal @ axes).T / noise[:, None]
+    else:
+        variance = 1.0 if sd is None else np.sum(sd**2) / orthonormal.shape[1]
+        operator = orthonormal.T / max(np.sqrt(variance), least)
+    return Whitened(t, operator, operator @ y, sd is not None or covariance is not None)
 
 
 def _bits(fit: Candidate, curve: Whitened) -> float:
@@ -218,8 +228,11 @@ def _explains(fit: EdgeFit, curve: Whitened, tolerance: float) -> bool:
 
 
 def _is_white(fit: EdgeFit, x: Array, y: Array) -> bool:
-    """Return whether the residuals of neighbouring points are unrelated (von Neumann 1941)."""
-    residual = (y - fit.predict(x))[np.argsort(x, kind="stable")]
+    """Return whether the residuals of neighbouring points are unrelated (von Neumann 1941).
+
+    The points are in order.
+    """
+    residual = y - fit.predict(x)
     square = float(residual @ residual) + np.finfo(float).tiny
     ratio = float(np.sum(np.diff(residual) ** 2)) / square
     return (1 - ratio / 2) * np.sqrt(len(x)) < stats.norm.ppf(_CONFIDENCE)

@@ -197,8 +197,10 @@ def _thumbnail(curves: Sequence[Curve], left: float, top: float, layout: _Layout
         )
     ]
     for curve in curves:
-        grid = curve.grid if len(curve.grid) > 1 else np.array([0.0, 1.0])
-        values = curve.value if len(curve.grid) > 1 else np.repeat(curve.value, 2)
+        grid, values = curve.grid, curve.value
+        if curve.labels is not None:  # steps, one per category
+            grid = np.repeat(np.arange(len(values) + 1.0), 2)[1:-1]
+            values = np.repeat(values, 2)
         x = Scale(float(grid[0]), float(grid[-1]), left + 3, left + THUMB_WIDTH - 3)
         line = path(x(grid), y(values))
         parts.append(tag("path", d=line, class_=f"thumb {_style(curve, layout)}"))

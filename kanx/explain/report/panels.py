@@ -27,23 +27,23 @@ def colour(index: int) -> str:
     return f"c{index % COLOURS}"
 
 
-def panel(curves: Sequence[Curve], y_range: tuple[float, float] | None = None) -> Markup:
+def panel(curves: Sequence[Curve], index: int | None = None) -> Markup:
     """Draw curves of the same input.
 
     Parameters
     ----------
     curves : sequence of Curve
         Of one source, in the order of their colours.
-    y_range : (float, float), optional
-        Shared vertical range; that of these curves by default.
+    index : int, optional
+        Place of the picture's `hover_data` in the page's data.
     """
-    low, high = y_range or span(curves)
+    low, high = _span(curves)
     if curves[0].labels is not None:
         return _categories(curves, low, high)
-    return _lines(curves, low, high)
+    return _lines(curves, low, high, index)
 
 
-def span(curves: Sequence[Curve]) -> tuple[float, float]:
+def _span(curves: Sequence[Curve]) -> tuple[float, float]:
     """Return the vertical range that curves and their bands need, zero included."""
     ends = [0.0]
     for curve in curves:
@@ -64,6 +64,7 @@ def hover_data(curves: Sequence[Curve], names: Sequence[str]) -> dict[str, Any] 
     if curves[0].labels is not None:
         return None
     return {
+        "label": curves[0].source,
         "low": float(curves[0].grid[0]),
         "high": float(curves[0].grid[-1]),
         "left": LEFT,
@@ -80,7 +81,7 @@ def _missing_width(curves: Sequence[Curve]) -> int:
     return MISSING_WIDTH if any(curve.missing is not None for curve in curves) else 0
 
 
-def _lines(curves: Sequence[Curve], low: float, high: float) -> Markup:
+def _lines(curves: Sequence[Curve], low: float, high: float, index: int | None) -> Markup:
     grid = curves[0].grid
     x = Scale(float(grid[0]), float(grid[-1]), LEFT, WIDTH - RIGHT - _missing_width(curves))
     y = Scale(*padded(low, high), HEIGHT - BOTTOM - RUG_HEIGHT, TOP)
@@ -95,7 +96,7 @@ def _lines(curves: Sequence[Curve], low: float, high: float) -> Markup:
         parts.append(tag("path", d=path(pixels, y(curve.value)), class_=f"line {colour(k)}"))
     parts += _missing_marks(curves, y)
     parts.append(tag("line", class_="cross", y1=TOP, y2=HEIGHT - BOTTOM, x1=-9, x2=-9))
-    return _svg(HEIGHT, parts)
+    return _svg(HEIGHT, parts, index)
 
 
 def _axes(x: Scale, y: Scale) -> list[Markup]:
@@ -253,5 +254,6 @@ def _with_band(value: float, std: float) -> str:
     return f"{number(float(value))} ± {number(1.96 * float(std), 2)}"
 
 
-def _svg(height: float, parts: list[Markup]) -> Markup:
-    return tag("svg", joined(parts), viewBox=f"0 0 {WIDTH} {height:g}", role="img", class_="panel")
+def _svg(height: float, parts: list[Markup], index: int | None = None) -> Markup:
+    box = f"0 0 {WIDTH} {height:g}"
+    return tag("svg", joined(parts), viewBox=box, role="img", class_="panel", data_panel=index)

@@ -1,0 +1,7 @@
+"""``python -m kanx`` is the command line."""
+
+import sys
+
+from kanx.cli import main
+
+sys.exit(main())

@@ -1,0 +1,236 @@
+"""What the page's sections hold, as plain data for the template."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+import kanx
+from kanx.explain.curves import Curve
+from kanx.explain.explanation import Explanation
+from kanx.explain.formula import Formula
+from kanx.explain.report.mathml import mathml
+from kanx.explain.report.panels import colour, hover_data, panel
+from kanx.explain.report.scales import number
+from kanx.explain.report.story import pruned_inputs, quantity
+from kanx.explain.report.surfaces import surface_map
+from kanx.explain.report.trial import Trial
+
+MOST_PAIRS = 8
+MOST_SURFACES = 3
+SMALL_SHARE = 0.001  # of the variance; weaker interactions are not shown
+
+
+class Gallery:
+    """Pictures with captions, and the data that the page's script shows under the pointer.
+
+    Attributes
+    ----------
+    hover : list of dict or None
+        By the number that a picture carries.
+    """
+
+    def __init__(self) -> None:
+        self.hover: list[dict[str, Any] | None] = []
+
+    def picture(
+        self, curves: Sequence[Curve], title: str, subtitle: str, names: Sequence[str]
+    ) -> dict[str, Any]:
+        """Draw curves of one input; `names` tell several curves apart."""
+        drawn = panel(curves, len(self.hover))
+        self.hover.append(hover_data(curves, names))
+        return {"title": title, "subtitle": subtitle, "svg": drawn}
+
+
+def effect_pictures(view: Explanation, gallery: Gallery) -> list[dict[str, Any]]:
+    """Draw the effect of every living input on all outputs, the most important first."""
+    gone = set(pruned_inputs(view))
+    several = view.subject.n_outputs > 1
+    found = []
+    for j in view.importances.ranking():
+        if view.names[j] in gone:
+            continue
+        curves = list(view.effects.select(source=view.names[j]))
+        share = view.importances.features[j].mean()
+        subtitle = f"{100 * share:.1f} % of the variance"
+        names = view.target_names if several else [""]
+        found.append(gallery.picture(curves, view.subject.input_label(j), subtitle, names))
+    return found
+
+
+def edge_groups(view: Explanation, gallery: Gallery) -> list[dict[str, Any]]:
+    """Draw all living curves of a network that is not additive, by the node they lead to."""
+    if view.subject.is_additive:
+        return []
+    found = []
+    for layer, shares in enumerate(view.importances.edges):
+        alive = view.curves.select(layer=layer, alive=True)
+        for target in dict.fromkeys(curve.target for curve in alive):
+            curves = sorted(
+                alive.select(target=target), key=lambda c: -shares[c.edge[0], c.edge[1]].mean()
+            )
+            pictures = [
+                gallery.picture(
+                    [curve],
+                    curve.source_label or curve.source,
+                    f"{100 * shares[curve.edge[0], curve.edge[1]].mean():.1f} %",
+                    [""],
+                )
+                for curve in curves
+            ]
+            direct = " (direct)" if layer == len(view.subject.network.layers) else ""
+            found.append({"target": f"to {target}{direct}", "pictures": pictures})
+    return found
+
+
+def legend(view: Explanation) -> list[dict[str, str]]:
+    """Return the colours of several outputs."""
+    if view.subject.n_outputs == 1:
+        return []
+    return [{"name": name, "style": colour(k)} for k, name in enumerate(view.target_names)]
+
+
+def importance_bars(view: Explanation) -> list[dict[str, Any]]:
+    """Return the shares of the living inputs, the largest first, with their errors."""
+    share = view.importances.features.mean(1)
+    std = np.nan_to_num(view.importances.features_std.mean(1))
+    gone = set(pruned_inputs(view))
+    order = [j for j in view.importances.ranking() if view.names[j] not in gone]
+    most = max((float(share[j] + 1.96 * std[j]) for j in order), default=1.0) or 1.0
+    found = []
+    for j in order:
+        low, high = max(0.0, share[j] - 1.96 * std[j]), share[j] + 1.96 * std[j]
+        text = f"{100 * share[j]:.1f} %"
+        found.append(
+            {
+                "name": view.names[j],
+                "width": f"{100 * share[j] / most:.1f}",
+                "low": f"{100 * low / most:.1f}",
+                "span": f"{100 * (high - low) / most:.1f}",
+                "text": text + (f" ± {196 * std[j]:.1f}" if std[j] > 0 else ""),
+            }
+        )
+    return found
+
+
+def interactions(view: Explanation) -> dict[str, Any] | None:
+    """Return the strongest pairs and maps of them; None where nothing can interact."""
+    if view.subject.is_additive:
+        return None
+    terms = view.interactions
+    pairs: list[dict[str, Any]] = []
+    for n, (i, j) in enumerate(terms.pairs[:MOST_PAIRS]):
+        share = float(terms.share[n].mean())
+        if share < SMALL_SHARE:
+            continue
+        output = int(terms.share[n].argmax())
+        first, second = view.names[i], view.names[j]
+        entry = {"first": first, "second": second, "share": f"{100 * share:.1f} %", "svg": None}
+        if len(pairs) < MOST_SURFACES:
+            surface = view.surface(first, second, output)
+            entry |= {
+                "svg": surface_map(surface),
+                "axes": f"across: {surface.axis_labels[0]}; up: {surface.axis_labels[1]}",
+                "target": surface.target_label,
+                "most": number(float(np.abs(surface.interaction).max())),
+            }
+        pairs.append(entry)
+    main = 100 * float(terms.main.sum(0).mean())
+    return {
+        "pairs": pairs,
+        "main": f"{main:.1f} %",
+        "higher": f"{100 * float(terms.higher.mean()):.1f} %",
+        "note": terms.note,
+    }
+
+
+def score_rows(trial: Trial | None) -> dict[str, Any] | None:
+    """Return the table of scores."""
+    if trial is None:
+        return None
+    heads = list(trial.scores[trial.model])
+    rows = [
+        {"name": name, "own": name == trial.model, "cells": [number(s[h], 4) for h in heads]}
+        for name, s in trial.scores.items()
+    ]
+    return {"heads": heads, "rows": rows}
+
+
+def range_rows(view: Explanation) -> list[dict[str, str]]:
+    """Return what the model has seen of every column."""
+    found = []
+    for column in view.subject.columns:
+        if column.categories is not None:
+            labels = [str(label) for label in column.categories]
+            seen = ", ".join(labels[:12]) + (
+                f" and {len(labels) - 12} more" if len(labels) > 12 else ""
+            )
+        else:
+            seen = f"{number(column.lower, 5)} to {number(column.upper, 5)}"
+        unit = view.subject.unit(column.name) or ""
+        missing = "yes" if column.missing else "no"
+        found.append({"name": column.name, "seen": seen, "unit": unit, "missing": missing})
+    return found
+
+
+def formula_blocks(formulas: Sequence[Formula]) -> list[dict[str, Markup | str | None]]:
+    """Return formulas as text and, where short enough, drawn."""
+    return [{"text": str(formula), "math": mathml(formula)} for formula in formulas]
+
+
+def making(view: Explanation, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how the model and the page came about."""
+    import sklearn
+    import torch
+
+    subject = view.subject
+    network = subject.network
+    widths = [network.in_features, *(nodes.width for nodes in network.nodes)]
+    families = dict.fromkeys(bundle.name for _, bundle, _ in network.bundles())
+    found = [(name, str(value)) for name, value in settings.items()]
+    found += [
+        ("nodes", " → ".join(map(str, widths)) + (", direct curves too" if network.skip else "")),
+        ("edge families", ", ".join(families)),
+        ("curves in use", str(network.n_edges)),
+        ("parameters", str(network.n_parameters)),
+        ("rows explained", str(view.n_rows)),
+    ]
+    if subject.members:
+        found += [
+            ("networks averaged", str(len(subject.members))),
+            ("log evidence", ", ".join(number(m.evidence, 5) for m in subject.members)),
+            ("rounds", ", ".join(str(len(m.trace)) for m in subject.members)),
+        ]
+    found.append(
+        (
+            "versions",
+            f"kanx {kanx.__version__}, torch {torch.__version__}, scikit-learn "
+            f"{sklearn.__version__}, numpy {np.__version__}, Python {platform.python_version()}",
+        )
+    )
+    return found
+
+
+def edits(view: Explanation) -> list[str]:
+    """Return what was done to the model after the fit, in order."""
+    history = [] if view.subject.model is None else view.subject.model.history
+    return [", ".join(f"{key}: {value}" for key, value in step.items()) for step in history]
+
+
+def curve_note(view: Explanation, target_name: str) -> str:
+    """Say how the pictures are to be read."""
+    what = quantity(view, target_name)
+    kind = (
+        "Every curve is what its input adds to"
+        if view.subject.is_additive
+        else ("Every curve is how the average prediction changes with one input, in")
+    )
+    bands = " Bands hold 95 %." if view.subject.members else ""
+    return (
+        f"{kind} the {what}, centred so that it is zero on average over the rows.{bands} Grey bars "
+        "show where the rows are."
+    ).replace("the the ", "the ")

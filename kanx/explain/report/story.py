@@ -1,0 +1,216 @@
+"""The report's sentences: what was fitted, how well, what matters, and what to beware of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kanx.explain.curves import Curve
+from kanx.explain.explanation import Explanation
+from kanx.explain.report.scales import number
+from kanx.explain.report.trial import Trial
+
+HIGH_CORRELATION = 0.9
+FEW_ROWS_PER_PARAMETER = 5
+MOST_NAMED = 8
+FLAT = 0.02  # of a curve's range: a smaller way back does not count as a turn
+
+
+def summary(view: Explanation, target_name: str, trial: Trial | None) -> list[str]:
+    """Return what a reader in a hurry must know, in sentences."""
+    sentences = [_what(view, target_name)]
+    if trial is not None:
+        sentences.append(_how_well(trial))
+    sentences.append(_what_matters(view))
+    if view.subject.is_additive and view.subject.n_outputs == 1:
+        sentences += _shapes(view)
+    pruned = pruned_inputs(view)
+    if pruned:
+        noun = "input was" if len(pruned) == 1 else "inputs were"
+        sentences.append(
+            f"{len(pruned)} {noun} pruned, since the data do not call for "
+            f"{'it' if len(pruned) == 1 else 'them'}: {listed(pruned)}."
+        )
+    return sentences
+
+
+def pruned_inputs(view: Explanation) -> list[str]:
+    """Return the inputs that no living path leads from."""
+    share = view.importances.features.sum(1)
+    alive = {curve.source for curve in view.curves if curve.starts_at_input and curve.is_alive}
+    return [name for j, name in enumerate(view.names) if name not in alive or share[j] == 0]
+
+
+def limits(view: Explanation) -> list[str]:
+    """Return what the explanation cannot say, and where the model must not be trusted."""
+    found = [
+        "The model describes how columns go together in these rows. It does not say that changing "
+        "one of them would change the target."
+    ]
+    model = view.subject.model
+    if model is not None:
+        found.append(
+            "Bands hold 95 % of what the data leave open about a curve, given the others and the "
+            "model's form. They widen where there are few rows."
+        )
+    found.append(
+        "Outside the range of the rows (see the table) curves are continued, not learned: "
+        "predictions there are guesses."
+    )
+    pairs = correlated_pairs(view)
+    if pairs:
+        named = "; ".join(f"{a} and {b} ({number(r, 2)})" for a, b, r in pairs[:MOST_NAMED])
+        more = f" and {len(pairs) - MOST_NAMED} more pairs" if len(pairs) > MOST_NAMED else ""
+        found.append(
+            f"Some inputs are nearly copies of each other (rank correlation): {named}{more}. How "
+            "an effect is divided between them is not determined by the data."
+        )
+    parameters = view.subject.network.n_parameters
+    if view.n_rows < FEW_ROWS_PER_PARAMETER * parameters:
+        found.append(
+            f"There are {view.n_rows} rows for {parameters} parameters; the evidence keeps them in "
+            "check, but small details of the curves are not to be relied on."
+        )
+    if view.subject.members and not all(member.converged for member in view.subject.members):
+        found.append("The fit stopped before it had converged; more rounds may change the curves.")
+    return found
+
+
+def correlated_pairs(view: Explanation) -> list[tuple[str, str, float]]:
+    """Return pairs of living numeric inputs of high rank correlation, the highest first."""
+    from scipy.stats import rankdata
+
+    gone = set(pruned_inputs(view))
+    places = [
+        j
+        for j, column in enumerate(view.subject.columns)
+        if not column.is_categorical and column.name not in gone
+    ]
+    x = view.subject.x.numpy()[:, places]
+    x = x[~np.isnan(x).any(1)]
+    keep = [k for k in range(x.shape[1]) if len(x) > 2 and np.ptp(x[:, k]) > 0]
+    if len(keep) < 2:
+        return []
+    matrix = np.corrcoef(rankdata(x[:, keep], axis=0).T)
+    first, second = np.nonzero(np.triu(np.abs(matrix) > HIGH_CORRELATION, 1))
+    names = [view.names[places[k]] for k in keep]
+    pairs = [(names[a], names[b], float(matrix[a, b])) for a, b in zip(first, second, strict=True)]
+    return sorted(pairs, key=lambda pair: -abs(pair[2]))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as in a sentence, the last few counted where there are many."""
+    shown = list(names[:MOST_NAMED])
+    if len(names) > MOST_NAMED:
+        shown.append(f"{len(names) - MOST_NAMED} others")
+    if len(shown) == 1:
+        return shown[0]
+    return ", ".join(shown[:-1]) + " and " + shown[-1]
+
+
+def quantity(view: Explanation, target_name: str) -> str:
+    """Name what curves add up to."""
+    if view.link == "logistic":
+        return f"log-odds of {view.target_names[0]}"
+    if view.link == "softmax":
+        return f"logit of every {target_name}"
+    if view.subject.n_outputs == 1:
+        return view.subject.output_label(0)
+    return "the target"
+
+
+def _what(view: Explanation, target_name: str) -> str:
+    network = view.subject.network
+    if view.link == "identity":
+        task = f"predicts {target_name}"
+    elif view.link == "logistic":
+        task = f"gives the probability that {target_name} is {view.target_names[0]}"
+    else:
+        task = f"tells {len(view.target_names)} classes of {target_name} apart"
+    total = sum(layer.mask.numel() for layer in network.all_layers)
+    alive = network.n_edges
+    if view.subject.is_additive:
+        form = f"It adds up one curve per input: {quantity(view, target_name)} is their sum."
+    else:
+        widths = [nodes.width for nodes in network.nodes[:-1]]
+        hidden = " and ".join(str(width) for width in widths)
+        direct = ", beside direct curves from the inputs" if network.skip is not None else ""
+        form = f"Its curves run through {hidden} hidden nodes{direct}."
+    count = f"{alive} of {total} curves are in use" if alive < total else f"It has {alive} curves"
+    return f"The model {task} from {len(view.names)} inputs. {form} {count}."
+
+
+def _how_well(trial: Trial) -> str:
+    own = trial.scores[trial.model]
+    parts = [f"On {trial.n_held_out} rows that it was not fitted on, {_scores_text(own)}"]
+    for rival in trial.rivals:
+        parts.append(f"{rival}: {_scores_text(trial.scores[rival], short=True)}")
+    text = "; ".join(parts) + "."
+    if trial.refitted:
+        text += " The model shown here was then fitted again on all rows."
+    return text
+
+
+def _scores_text(scores: object, short: bool = False) -> str:
+    assert hasattr(scores, "items")
+    words = []
+    for name, value in scores.items():
+        if name == "accuracy":
+            words.append(f"{'' if short else 'it is right in '}{number(100 * value, 4)} %")
+        elif np.isfinite(value):
+            words.append(f"{name} {number(value, 4)}")
+    return ", ".join(words)
+
+
+def _what_matters(view: Explanation) -> str:
+    share = view.importances.features.mean(1)
+    std = view.importances.features_std.mean(1)
+    order = view.importances.ranking()
+    top = [j for j in order[:3] if share[j] > 0]
+    if not top:
+        return "No input has any effect: the model is a constant."
+    named = [
+        f"{view.names[j]} ({100 * share[j]:.0f} %"
+        + (f" ± {100 * std[j]:.0f}" if np.isfinite(std[j]) else "")
+        + ")"
+        for j in top
+    ]
+    lead = "Most of it is due to" if share[top].sum() > 0.5 else "The largest parts are due to"
+    return f"{lead} {listed(named)} of the variance."
+
+
+def _shapes(view: Explanation) -> list[str]:
+    """Describe the curves of the three most important inputs."""
+    found = []
+    for j in view.importances.ranking()[:3]:
+        curves = view.curves.select(source=view.names[j], alive=True)
+        if len(curves) == 1:
+            found.append(shape(curves[0]))
+    return found
+
+
+def shape(curve: Curve) -> str:
+    """Say how a curve runs: rising, falling, with a peak or a valley, or by category."""
+    name = curve.source
+    if curve.labels is not None:
+        high, low = int(curve.value.argmax()), int(curve.value.argmin())
+        return (
+            f"By {name}, it is highest for {curve.labels[high]} and lowest for {curve.labels[low]}."
+        )
+    value = curve.value
+    swing = float(np.ptp(value))
+    rise = value - np.maximum.accumulate(value)  # how far below the highest point so far
+    fall = np.minimum.accumulate(value) - value
+    if float(-rise.min()) <= FLAT * swing:
+        return f"It rises with {name}."
+    if float(-fall.min()) <= FLAT * swing:
+        return f"It falls with {name}."
+    top, bottom = int(value.argmax()), int(value.argmin())
+    inside = slice(len(value) // 20, len(value) - len(value) // 20)
+    places = range(len(value))[inside]
+    if top in places and bottom not in places:
+        return f"It is highest where {name} is about {number(float(curve.grid[top]))}."
+    if bottom in places and top not in places:
+        return f"It is lowest where {name} is about {number(float(curve.grid[bottom]))}."
+    return f"It goes up and down with {name}."

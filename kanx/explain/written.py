@@ -1,0 +1,194 @@
+"""A model written out: exactly where its curves have closed forms, else as a stated sketch."""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from kanx.explain.curves import Curve
+from kanx.explain.evaluate import evaluate
+from kanx.explain.explanation import Explanation
+from kanx.explain.fitting import fit_edge
+from kanx.explain.formula import Formula
+from kanx.explain.subject import Subject
+
+Array = NDArray[np.float64]
+
+# plain functions that most readers can picture
+PLAIN = (
+    "identity",
+    "square",
+    "cube",
+    "sqrt",
+    "log",
+    "exp",
+    "reciprocal",
+    "tanh",
+    "sin",
+    "gaussian",
+    "power",
+)
+MOST_CURVES = 60  # of a formula that anybody would read
+HIGHEST_DEGREE = 7
+GOOD = 0.98  # share of a curve's variance that a plain function must explain
+
+
+def written_formulas(view: Explanation) -> list[Formula]:
+    """Write every output of an explained model as a formula in its columns.
+
+    Exactly where all curves have a closed form (`Explanation.formulas`). Otherwise a sketch:
+    curves without one, such as Gaussian processes, are written as the plain function or polynomial
+    that follows them most closely over the rows, and the scores say how close the whole comes.
+
+    Parameters
+    ----------
+    view : Explanation
+
+    Returns
+    -------
+    list of Formula
+        One per output: logits for a classifier. Empty if the model has more curves than anybody
+        would read. The score ``r2_network`` is the share of the model's variance over the rows
+        that the formula reproduces; ``largest_difference`` is that of the worst row.
+    """
+    subject = view.subject
+    if subject.network.n_edges > MOST_CURVES:
+        return []
+    if view.formulas:
+        return list(view.formulas)
+    truth = subject.outputs(subject.x).numpy()
+    inputs = {name: subject.x[:, j].numpy() for j, name in enumerate(subject.names)}
+    ranges = {c.name: (c.lower, c.upper) for c in subject.columns if not c.is_categorical}
+    found = []
+    for k, expr in enumerate(_outputs(view)):
+        values = np.broadcast_to(evaluate(expr, inputs), len(truth))
+        known = np.isfinite(values)
+        found.append(
+            Formula(
+                expr,
+                subject.names,
+                units=subject.units,
+                ranges=ranges,
+                target=_target(subject, k),
+                scores=_scores(values[known], truth[known, k]),
+                notes=_notes(subject, int((~known).sum())),
+            )
+        )
+    return found
+
+
+def _target(subject: Subject, output: int) -> str:
+    name = subject.target_names[output]
+    return name if subject.link == "identity" else f"logit({name})"
+
+
+def _notes(subject: Subject, missing: int) -> list[str]:
+    notes = ["a sketch: every curve is replaced by a plain function or polynomial near it"]
+    for column in subject.columns:
+        if column.categories is not None:
+            codes = ", ".join(f"{k} = {value}" for k, value in enumerate(column.categories))
+            notes.append(f"{column.name} is a code: {codes}")
+    if missing:
+        notes.append(f"{missing} rows with missing values are not covered")
+    return notes
+
+
+def _scores(values: Array, truth: Array) -> dict[str, float]:
+    if len(values) == 0:
+        return {}
+    residual = truth - values
+    spread = float(truth.var())
+    return {
+        "r2_network": 1 - float(residual.var() + residual.mean() ** 2) / spread if spread else 1.0,
+        "largest_difference": float(np.abs(residual).max()),
+    }
+
+
+def _outputs(view: Explanation) -> list[sp.Expr]:
+    """Return the expressions of all outputs."""
+    subject = view.subject
+    network = subject.network
+    inputs: list[sp.Expr] = [sp.Symbol(name) for name in subject.names]
+    values = inputs
+    for layer, nodes in enumerate(network.nodes):
+        sums = _sums(view, layer, values)
+        values = sums[: nodes.sums]
+        start = nodes.sums
+        for arity in nodes.products:
+            values = [*values, sp.Mul(*sums[start : start + arity])]
+            start += arity
+    if network.skip is not None:
+        direct = _sums(view, len(network.layers), inputs)
+        values = [a + b for a, b in zip(values, direct, strict=True)]
+    pairs = zip(values, subject.target_mean.tolist(), subject.target_scale.tolist(), strict=True)
+    return [_scaled(expr, scale) + _float(mean) for expr, mean, scale in pairs]
+
+
+def _scaled(expr: sp.Expr, scale: float) -> sp.Expr:
+    if scale == 1:
+        return expr
+    return sp.Add(*(_float(scale) * term for term in sp.Add.make_args(expr)))
+
+
+def _sums(view: Explanation, index: int, entering: list[sp.Expr]) -> list[sp.Expr]:
+    """Return the sums that a layer of ``network.all_layers`` computes."""
+    layer = view.subject.network.all_layers[index]
+    bias = [0.0] * layer.out_features if layer.bias is None else layer.bias.tolist()
+    sums = [_float(value) for value in bias]
+    for curve in view.curves.select(layer=index, alive=True):
+        i, o = curve.edge
+        bundle, place = layer.edge(i)
+        x = sp.Dummy("x")
+        expr = bundle.sympy((place, o), x)
+        if expr is None:
+            expr = _sketch(view.subject, curve, x)
+        sums[o] = sums[o] + expr.xreplace({x: entering[i]})
+    return sums
+
+
+def _sketch(subject: Subject, curve: Curve, symbol: sp.Symbol) -> sp.Expr:
+    """Return a plain function near a curve, in the network's own units."""
+    layer = subject.network.all_layers[curve.layer]
+    i, o = curve.edge
+    data = subject.entering(curve.layer)
+    data = data[~data.isnan().any(1)]
+    x = data[:, i].numpy()
+    y = layer.curves(data)[:, i, o].detach().numpy()
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return _float(float(y.mean()) if len(y) else 0.0)
+    grid = np.linspace(x.min(), x.max(), len(curve.grid))
+    on_grid = np.interp(grid, *_distinct(x, y))
+    symbols = fit_edge(grid, on_grid, functions=PLAIN)
+    candidates = [(fit.in_terms_of(symbol), fit.predict(x)) for fit in symbols.fits[:3]]
+    scored = [
+        (float(np.mean((y - values) ** 2)), expr)
+        for expr, values in candidates
+        if np.isfinite(values).all()
+    ]
+    best = min(scored, key=lambda pair: pair[0], default=None)
+    if best is not None and best[0] <= (1 - GOOD) * y.var():
+        return best[1]
+    return _polynomial(x, y, symbol)
+
+
+def _polynomial(x: Array, y: Array, symbol: sp.Symbol) -> sp.Expr:
+    """Return the lowest polynomial that follows the points, at most of degree 7."""
+    highest = min(HIGHEST_DEGREE, len(np.unique(x)) - 1)
+    for degree in range(1, highest + 1):
+        fitted = np.polynomial.Polynomial.fit(x, y, degree)
+        if degree == highest or np.mean((fitted(x) - y) ** 2) <= (1 - GOOD) * y.var():
+            break
+    # powers of the normalised input: those of the input itself cancel each other
+    shift, scale = fitted.mapparms()
+    inner = _float(float(shift)) + _float(float(scale)) * symbol
+    return sp.Add(*(_float(float(c)) * inner**k for k, c in enumerate(fitted.coef)))
+
+
+def _distinct(x: Array, y: Array) -> tuple[Array, Array]:
+    places, first = np.unique(x, return_index=True)
+    return places, y[first]
+
+
+def _float(value: float) -> sp.Float:
+    return sp.Float(value, 17)

@@ -95,8 +95,8 @@ class SLAF(LinearFamily):
         deviations = (1 / (2 * powers + 1) - means**2 + 1e-8).sqrt()
         dtype = torch.get_default_dtype()
         shape = (degree, in_features)
-        self.register_buffer("means", means[:, None].expand(shape).to(dtype))
-        self.register_buffer("deviations", deviations[:, None].expand(shape).to(dtype))
+        self.register_buffer("means", means[:, None].repeat(1, in_features).to(dtype))
+        self.register_buffer("deviations", deviations[:, None].repeat(1, in_features).to(dtype))
         if start == "near_identity":
             slope = deviations[0].item() if basis == "powers" else 1.0
             with torch.no_grad():

@@ -32,7 +32,7 @@ class Posterior:
     ) -> None:
         self.coordinates = coordinates
         self.living = living
-        self.covariance = covariance
+        self.covariance = covariance.contiguous()  # one layout, so that a copy computes the same
         self.precision = precision
         self.noise_precision = noise_precision
 

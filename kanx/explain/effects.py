@@ -11,8 +11,9 @@ from torch import Tensor
 from kanx.explain.anova import Anova
 from kanx.explain.curves import Curve, Curves, Support, grid_of, support_of
 from kanx.explain.marginals import Marginal
-from kanx.explain.provenance import posterior_draws
+from kanx.explain.provenance import posterior_deviations
 from kanx.explain.subject import Subject
+from kanx.network import KAN
 from kanx.tables import Column
 
 DRAWS = 16
@@ -89,8 +90,8 @@ def _effect(
 def _deviations(subject: Subject, grids: list[Tensor], random_state: int) -> list[Tensor]:
     """Return the posterior deviation of every effect on its grid, and where missing.
 
-    Effects of networks drawn from the posterior, averaged over a few rows of independent inputs
-    at a few points, and interpolated between them.
+    The variance within the members' posteriors and between the members, of averages over a few
+    rows at a few points, interpolated between them.
     """
     columns = subject.columns
     points = [g if c.is_categorical else _few(g) for g, c in zip(grids, columns, strict=True)]
@@ -99,23 +100,26 @@ def _deviations(subject: Subject, grids: list[Tensor], random_state: int) -> lis
     rows = subject.x[torch.randint(len(subject.x), (BACKGROUND,), generator=generator)]
     stacked = torch.cat([_set(rows, j, p) for j, p in enumerate(points)])
     sizes = [len(p) * BACKGROUND for p in points]
-    drawn: list[list[Tensor]] = []
-    for network in posterior_draws(subject, DRAWS, random_state):
-        other = dataclasses.replace(subject, network=network)
-        parts = other.outputs(stacked).split(sizes)
+
+    def averages(network: KAN) -> list[Tensor]:
+        own = dataclasses.replace(subject, network=network).outputs(stacked).split(sizes)
         means = [
-            part.view(len(p), BACKGROUND, -1).mean(1) for part, p in zip(parts, points, strict=True)
+            part.view(len(p), BACKGROUND, -1).mean(1) for part, p in zip(own, points, strict=True)
         ]
-        drawn.append([m - m.nanmean(0) for m in means])
-    found = []
-    for j, (grid, own, column) in enumerate(zip(grids, points, columns, strict=True)):
-        shape = (len(grid) + column.missing, subject.n_outputs)
-        if not drawn:
-            found.append(torch.full(shape, float("nan"), dtype=torch.float64))
-            continue
-        spread = torch.stack([means[j] for means in drawn]).std(0)
-        found.append(_spread_out(grid, own, spread, column.missing))
-    return found
+        return [m - m.mean(0) for m in means]
+
+    within = posterior_deviations(subject, averages, DRAWS, random_state)
+    if within is None:
+        outputs = subject.n_outputs
+        within = [torch.full((len(p), outputs), float("nan")).double() for p in points]
+    else:
+        members = [averages(member.network) for member in subject.members]
+        between = [torch.stack(parts).var(0, correction=0) for parts in zip(*members, strict=True)]
+        within = [(w**2 + b).sqrt() for w, b in zip(within, between, strict=True)]
+    return [
+        _spread_out(grid, own, spread, column.missing)
+        for grid, own, spread, column in zip(grids, points, within, columns, strict=True)
+    ]
 
 
 def _few(grid: Tensor) -> Tensor:

@@ -21,6 +21,9 @@ from kanx.explain.marginals import Marginal, marginals_of
 from kanx.explain.subject import Subject, subject_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
     from kanx.explain.edge_formulas import EdgeFormula
     from kanx.explain.formula import Formula
 
@@ -171,6 +174,54 @@ class Explanation:
         if len(x) != 1:
             raise ValueError(f"counterfactuals are found for one row at a time, got {len(x)}")
         return find_counterfactuals(self.subject, x[0], wanted, self._output(output), fixed)
+
+    # -- pictures ----------------------------------------------------------------------------
+
+    def plot(self, output: int = 0, *, most: int = 20) -> Figure | SubFigure:
+        """Draw the effects of the most important inputs on an output, with one scale.
+
+        Parameters
+        ----------
+        output : int, default=0
+        most : int, default=20
+            Largest number of inputs; those without effect are left out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from kanx.explain.plots import plot_curves
+
+        name = self.target_names[self._output(output)]
+        by_source = {c.source: c for c in self.effects.select(target=name) if c.is_alive}
+        ranked = [self.names[j] for j in self.importances.ranking(output)]
+        return plot_curves([by_source[n] for n in ranked if n in by_source][:most])
+
+    def plot_network(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the network; see `kanx.explain.plots.plot_network`."""
+        from kanx.explain.plots import plot_network
+
+        return plot_network(self, ax, **options)
+
+    def plot_importances(self, output: int | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the inputs' shares of the variance."""
+        from kanx.explain.plots import plot_importances
+
+        return plot_importances(self.importances, output, ax)
+
+    def plot_surface(
+        self, first: str, second: str, output: int = 0, ax: Axes | None = None, **options: Any
+    ) -> Axes:
+        """Draw what two inputs do together; see `kanx.explain.plots.plot_surface`."""
+        from kanx.explain.plots import plot_surface
+
+        return plot_surface(self.surface(first, second, output), ax, **options)
+
+    def plot_local(self, X: Any, row: int = 0, output: int = 0, ax: Axes | None = None) -> Axes:
+        """Draw how the prediction of one row of a table comes about."""
+        from kanx.explain.plots import plot_waterfall
+
+        return plot_waterfall(self.local(X), row, self._output(output), ax)
 
     # -- details -----------------------------------------------------------------------------
 

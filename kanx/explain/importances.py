@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kanx.explain.curves import node_names, sum_names
 from kanx.explain.frames import frame_of
-from kanx.explain.provenance import posterior_draws
+from kanx.explain.provenance import posterior_deviations
 from kanx.explain.subject import Subject
 from kanx.network import KAN
 
@@ -103,8 +103,11 @@ def read_importances(subject: Subject, random_state: int = 0) -> Importances:
     network = subject.network
     nodes, edges = shares(network, subject.x)
     few = subject.x[:: max(1, len(subject.x) // ROWS_FOR_ERRORS)]
-    drawn = [shares(d, few) for d in posterior_draws(subject, POSTERIOR_DRAWS, random_state)]
-    spread = [_std([own_edges[k] for _, own_edges in drawn], e) for k, e in enumerate(edges)]
+    spread = posterior_deviations(
+        subject, lambda moved: _features_and_edges(moved, few), POSTERIOR_DRAWS, random_state
+    )
+    if spread is None:
+        spread = [torch.full_like(part, float("nan")) for part in [nodes[0], *edges]]
     depth = len(network.layers)
     names = [
         (node_names(subject, 0 if k == depth else k), sum_names(subject, k))
@@ -112,10 +115,10 @@ def read_importances(subject: Subject, random_state: int = 0) -> Importances:
     ]
     return Importances(
         nodes[0].numpy(),
-        _std([own_nodes[0] for own_nodes, _ in drawn], nodes[0]),
+        spread[0].numpy(),
         [share.numpy() for share in nodes],
         [share.numpy() for share in edges],
-        spread,
+        [part.numpy() for part in spread[1:]],
         subject.names,
         subject.target_names,
         names,
@@ -182,7 +185,6 @@ def _to_sums(network: KAN, layer: int, sums: Tensor, share: Tensor) -> Tensor:
     return torch.cat(pieces)
 
 
-def _std(drawn: list[Tensor], like: Tensor) -> Array:
-    if not drawn:
-        return np.full(tuple(like.shape), np.nan)
-    return torch.stack(drawn).std(0).numpy()
+def _features_and_edges(network: KAN, x: Tensor) -> list[Tensor]:
+    nodes, edges = shares(network, x)
+    return [nodes[0], *edges]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from kanx.network import KAN
 
 if TYPE_CHECKING:
     from kanx.training.evidence import Fit
+
+STEP = 1e-4  # of the posterior's own size; small enough to be linear, large enough to compute
 
 
 @dataclass(frozen=True)
@@ -119,23 +121,50 @@ def _variances(source: Source, grid: Tensor, data: Tensor) -> Tensor:
     return found
 
 
-def posterior_draws(subject: Subject, count: int, random_state: int) -> Iterator[KAN]:
-    """Yield networks drawn from the posterior, with the same curves as the model's network.
+def posterior_deviations(
+    subject: Subject,
+    evaluate: Callable[[KAN], list[Tensor]],
+    count: int,
+    random_state: int,
+) -> list[Tensor] | None:
+    r"""Return the posterior standard deviation of anything computed from the network.
 
-    Members are drawn independently of each other. Nothing is yielded without a posterior.
+    To first order in the parameters, as the error bars of predictions are: the network is moved
+    by a small multiple of draws from the posterior, and the differences are scaled up. (Full
+    draws of a network with hidden nodes leave the region where its Gaussian posterior holds.)
+    The members' noise is scaled so that the variance is the mean of theirs.
+
+    Parameters
+    ----------
+    subject : Subject
+    evaluate : callable
+        Network to tensors of fixed shapes.
+    count : int
+        Number of draws; the relative error of the result is about ``1 / sqrt(2 count)``.
+    random_state : int
+
+    Returns
+    -------
+    list of Tensor, or None without a posterior
     """
     if subject.model is None:
-        return
+        return None
     generator = torch.Generator().manual_seed(random_state)
+    size = STEP * len(subject.members) ** 0.5
+    centre = evaluate(subject.network)
+    total = [torch.zeros_like(part) for part in centre]
     factors = [_root(member.posterior.covariance) for member in subject.members]
     for _ in range(count):
-        drawn = []
+        moved = []
         for member, factor in zip(subject.members, factors, strict=True):
             noise = torch.randn(len(factor), generator=generator, dtype=torch.float64)
             w = member.posterior.coordinates.read()
-            w[member.posterior.living] += factor @ noise
-            drawn.append(replace(member, network=_network_at(member, w)))
-        yield replace(subject.model, members=drawn).network
+            w[member.posterior.living] += size * (factor @ noise)
+            moved.append(replace(member, network=_network_at(member, w)))
+        found = evaluate(replace(subject.model, members=moved).network)
+        for own, part, reference in zip(total, found, centre, strict=True):
+            own += ((part - reference) / STEP) ** 2
+    return [(own / count).sqrt() for own in total]
 
 
 def _network_at(member: Fit, w: Tensor) -> KAN:

@@ -1,0 +1,72 @@
+"""Colours and small helpers that all pictures share.
+
+The colours are those of Okabe and Ito (2008), told apart by colour-blind people and in print; what
+a colour says is always said a second time, by place, line style or text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kanx.explain.curves import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE = "#0072B2"
+ORANGE = "#D55E00"
+GREEN = "#009E73"
+YELLOW = "#E69F00"
+SKY = "#56B4E9"
+PURPLE = "#CC79A7"
+GREY = "#7F7F7F"
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY)
+
+BAND_ALPHA = 0.25
+MOST_LABELS = 12  # categories that are named on an axis
+
+
+def get_axes(ax: Axes | None, size: tuple[float, float] = (5.0, 3.5)) -> Axes:
+    """Return the given axes, or those of a new figure of a size in inches."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def tidy(ax: Axes) -> None:
+    """Take away the box's upper and right sides and the margins nobody reads."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=8)
+    ax.xaxis.label.set_fontsize(9)
+    ax.yaxis.label.set_fontsize(9)
+
+
+def shortened(text: str, most: int = 28) -> str:
+    """Cut a long name in the middle, so that both of its ends stay readable."""
+    if len(text) <= most:
+        return text
+    head = (most - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def plain(text: str) -> str:
+    """Keep matplotlib from reading a name as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def label(text: str, most: int = 28) -> str:
+    """Shorten a name and keep it literal."""
+    return plain(shortened(text, most))
+
+
+def draw_line(ax: Axes, curve: Curve, colour: str, width: float = 1.8) -> None:
+    """Draw a numeric curve with its band."""
+    if np.isfinite(curve.std).all():
+        ax.fill_between(
+            curve.grid, curve.lower, curve.upper, color=colour, alpha=BAND_ALPHA, linewidth=0
+        )
+    ax.plot(curve.grid, curve.value, color=colour, linewidth=width)

@@ -1,0 +1,100 @@
+"""How one prediction comes about, input by input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kanx.explain.local import Contributions
+from kanx.explain.plots.style import BLUE, GREY, ORANGE, get_axes, label, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_waterfall(
+    contributions: Contributions,
+    row: int = 0,
+    output: int = 0,
+    ax: Axes | None = None,
+    *,
+    most: int = 12,
+) -> Axes:
+    """Draw the contributions to one prediction as steps from the average to the prediction.
+
+    Parameters
+    ----------
+    contributions : Contributions
+    row : int, default=0
+    output : int, default=0
+    ax : matplotlib.axes.Axes, optional
+    most : int, default=12
+        Inputs that get a step of their own, the largest contributions; the others share one.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    names, steps = _steps(contributions, row, output, most)
+    ax = get_axes(ax, (6.4, 1.1 + 0.34 * len(steps)))
+    base = float(contributions.base[output])
+    ends = base + np.cumsum(steps)
+    starts = np.concatenate([[base], ends[:-1]])
+    place = np.arange(len(steps))
+    span = max(np.ptp(np.append(ends, base)), 1e-12)
+    for y, start, step in zip(place, starts, steps, strict=True):
+        ax.barh(y, step, 0.62, left=start, color=BLUE if step >= 0 else ORANGE)
+        end = start + step
+        ax.annotate(
+            f"{step:+.3g}",
+            (max(start, end), y),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+        ax.plot([end, end], [y - 0.31, y + 1.31], color=GREY, linewidth=0.7)
+    ax.axvline(base, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    ax.set_yticks([*place, len(steps)], [*names, "prediction"])
+    prediction = float(contributions.prediction[row, output])
+    ax.plot([prediction], [len(steps)], marker="D", color="black", markersize=6)
+    ax.annotate(
+        f"{prediction:.4g}",
+        (prediction, len(steps)),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8,
+    )
+    ax.set_xlim(ax.get_xlim()[0], ax.get_xlim()[1] + 0.12 * span)
+    ax.set_ylim(len(steps) + 0.6, -0.9)
+    ax.text(base, -0.55, f"average {base:.4g}", ha="center", va="bottom", fontsize=8, color=GREY)
+    ax.set_xlabel(label(contributions.target_labels[output], 60))
+    if contributions.outside[row].any():
+        ax.set_title("values beyond the training data are marked !", fontsize=8, color=ORANGE)
+    tidy(ax)
+    return ax
+
+
+def _steps(
+    contributions: Contributions, row: int, output: int, most: int
+) -> tuple[list[str], np.ndarray]:
+    """Return labels and sizes of the steps, the largest first, the rest and the residual last."""
+    values = contributions.values[row, :, output]
+    order = [int(j) for j in np.argsort(-np.abs(values), kind="stable") if values[j] != 0]
+    shown, rest = order[:most], order[most:]
+    names = []
+    for j in shown:
+        mark = "! " if contributions.outside[row, j] else ""
+        value = label(contributions.shown[row][j], 14)
+        names.append(f"{mark}{label(contributions.names[j])} = {value}")
+    steps = [values[j] for j in shown]
+    if rest:
+        names.append(f"{len(rest)} other inputs")
+        steps.append(values[rest].sum())
+    residual = contributions.residual[row, output]
+    if abs(residual) > 1e-6 * max(1.0, np.abs(values).max()):
+        names.append("not accounted for")
+        steps.append(residual)
+    return names, np.array(steps or [0.0]) if names else np.zeros(0)

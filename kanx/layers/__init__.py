@@ -4,6 +4,8 @@ from kanx.layers.activation import ActivationEdge as ActivationEdge
 from kanx.layers.base import EdgeFamily as EdgeFamily
 from kanx.layers.cauchy import Cauchy as Cauchy
 from kanx.layers.composite import Composite as Composite
+from kanx.layers.constraints import Constraint as Constraint
+from kanx.layers.conv import KANConv2d as KANConv2d
 from kanx.layers.fourier import Fourier as Fourier
 from kanx.layers.gp import GaussianProcess as GaussianProcess
 from kanx.layers.layer import KANLayer as KANLayer
@@ -12,6 +14,7 @@ from kanx.layers.lookup import Lookup as Lookup
 from kanx.layers.nonlinear import NonlinearFamily as NonlinearFamily
 from kanx.layers.pade import Pade as Pade
 from kanx.layers.piecewise_linear import PiecewiseLinear as PiecewiseLinear
+from kanx.layers.projection import project as project
 from kanx.layers.rbf import RadialBasis as RadialBasis
 from kanx.layers.registry import FAMILIES as FAMILIES
 from kanx.layers.shared_pade import SharedPade as SharedPade

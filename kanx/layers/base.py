@@ -12,7 +12,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     import sympy
 
-EXTRAPOLATIONS = ("linear", "constant", "family")
+EXTRAPOLATIONS = ("linear", "constant", "family", "periodic")
 
 
 class EdgeFamily(nn.Module, ABC):
@@ -27,9 +27,10 @@ class EdgeFamily(nn.Module, ABC):
         Number of inputs and outputs.
     domain : tuple of float, default=(-1, 1)
         Interval of each input that the functions are built for; `set_domain` moves it.
-    extrapolate : {"linear", "constant", "family"}, default="linear"
-        Behaviour outside the domain: the tangent at its end, the value at its end, or whatever
-        the family's own formula gives there.
+    extrapolate : {"linear", "constant", "family", "periodic"}, default="linear"
+        Behaviour outside the domain: the tangent at its end, the value at its end, whatever the
+        family's own formula gives there, or the domain repeated (`project` with the constraint
+        ``"periodic"`` makes that smooth).
     """
 
     name: ClassVar[str]
@@ -157,6 +158,10 @@ class EdgeFamily(nn.Module, ABC):
         within = inside.subs(t, scale * (symbol - sympy.Float((upper + lower) / 2, 17)))
         if self.extrapolate == "family":
             return within
+        if self.extrapolate == "periodic":
+            period = sympy.Float(upper, 17) - sympy.Float(lower, 17)
+            start = sympy.Float(lower, 17)
+            return within.subs(symbol, start + sympy.Mod(symbol - start, period))
         ends = []
         for end, bound in ((-1, lower), (1, upper)):
             line = inside.subs(t, end)
@@ -250,6 +255,14 @@ class EdgeFamily(nn.Module, ABC):
     def scale(self) -> Tensor:
         """Derivative of the normalised input by the input, ``(in,)``."""
         return 2 / (self.upper - self.lower)
+
+    def inside(self, t: Tensor) -> Tensor:
+        """Move normalised inputs to where the curve is evaluated: the domain, as a rule."""
+        if self.extrapolate == "family":
+            return t
+        if self.extrapolate == "periodic":
+            return t - 2 * torch.floor((t + 1) / 2)
+        return t.clamp(-1, 1)
 
     def outside(self, x: Tensor) -> Tensor:
         """Say which entries lie outside the domain: ``(..., in) -> bool (..., in)``."""

@@ -77,6 +77,7 @@ def _descend(
         return residual, loss
 
     damping = torch.full(targets.shape[1:], 1e-2).to(targets)
+    negligible = 1e-14 * torch.einsum("bio,b->io", targets**2, weight)
     residual, loss = state(values)
     for _ in range(iterations):
         bundle.load_stacked(values)
@@ -91,11 +92,11 @@ def _descend(
         step = torch.linalg.solve(system, right.unsqueeze(-1)).squeeze(-1).movedim(-1, 0)
         new_residual, new_loss = state(values + step)
         better = new_loss < loss  # NaN counts as worse
-        small = new_loss > (1 - 1e-7) * loss
+        small = new_loss > (1 - 1e-6) * loss
         values = torch.where(better, values + step, values)
         residual = torch.where(better, new_residual, residual)
         loss = torch.where(better, new_loss, loss)
-        if bool((torch.where(better, small, damping > 1e8) | (loss == 0)).all()):
+        if bool((torch.where(better, small, damping > 1e8) | (loss <= negligible)).all()):
             break
         damping = torch.where(better, damping / 4, damping * 8).clamp(1e-12, 1e12)
     return values, torch.nan_to_num(loss, nan=torch.inf)

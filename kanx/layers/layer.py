@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from kanx.layers.base import EdgeFamily
+from kanx.layers.constraints import Constraint
+from kanx.layers.projection import project
 from kanx.layers.registry import family_class
 
 EdgeSpec = str | Mapping[str, Any]
@@ -125,6 +127,21 @@ class KANLayer(nn.Module):
         """Move the domains of all inputs, ``(in,)`` each."""
         for bundle, columns in zip(self.bundles, self.columns, strict=True):
             bundle.set_domain(lower[columns], upper[columns])
+
+    def project(
+        self, constraints: Mapping[int, str | Constraint | Sequence[str | Constraint]]
+    ) -> None:
+        """Move the curves of some inputs to the nearest ones that keep their constraints.
+
+        Parameters
+        ----------
+        constraints : mapping of int to str, Constraint or sequence of these
+            By input, for instance ``{0: "increasing", 3: ["convex", Constraint("zero_at", 0.5)]}``;
+            see `kanx.layers.projection.project`.
+        """
+        for index, wanted in constraints.items():
+            bundle, place = self.edge(index)
+            project(bundle, place, wanted)
 
     def specs(self) -> list[dict[str, Any]]:
         """Return the specification of every input's edges, as `edge` takes it."""

@@ -93,25 +93,19 @@ class LinearFamily(EdgeFamily):
         """
         filled, absent = self._fill(x)
         t = self.normalise(filled)
-        if self.extrapolate == "family":
-            features = self.basis(t)
-        else:
-            inside = t.clamp(-1, 1)
-            features = self.basis(inside)
-            if self.extrapolate == "linear":
-                features = features + self._tangents(t - inside)
+        inside = self.inside(t)
+        features = self.basis(inside)
+        if self.extrapolate == "linear":
+            features = features + self._tangents(t - inside)
         return self._with_missing(features, absent, absent)
 
     def expand_derivative(self, x: Tensor) -> Tensor:
         """Differentiate `expand` by ``x``: ``(..., in) -> (..., parameters_per_edge, in)``."""
         filled, absent = self._fill(x)
         t = self.normalise(filled)
-        if self.extrapolate == "family":
-            features = self.basis_derivative(t)
-        else:
-            features = self.basis_derivative(t.clamp(-1, 1))
-            if self.extrapolate == "constant":
-                features = features * (t.abs() <= 1).unsqueeze(-2)
+        features = self.basis_derivative(self.inside(t))
+        if self.extrapolate == "constant":
+            features = features * (t.abs() <= 1).unsqueeze(-2)
         return self._with_missing(features * self.scale, absent, None)
 
     def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:

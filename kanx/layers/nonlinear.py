@@ -106,8 +106,7 @@ class NonlinearFamily(EdgeFamily):
     def slopes(self, x: Tensor) -> Tensor:
         filled, absent = self._fill(x, slice(None))
         t = self.normalise(filled).unsqueeze(-1)
-        inside = t if self.extrapolate == "family" else t.clamp(-1, 1)
-        slope = self.derivative(inside, self._without_missing(self.stacked_parameters()))
+        slope = self.derivative(self.inside(t), self._without_missing(self.stacked_parameters()))
         if self.extrapolate == "constant":
             slope = torch.where(t.abs() <= 1, slope, 0)
         if absent is not None:
@@ -155,16 +154,13 @@ class NonlinearFamily(EdgeFamily):
         lower, upper = self.lower[inputs], self.upper[inputs]
         t = ((2 * filled - (upper + lower)) / (upper - lower)).unsqueeze(-1)
         own = self._without_missing(theta)
-        if self.extrapolate == "family":
-            value = self.value(t, own)
-        else:
-            inside = t.clamp(-1, 1)
-            value = self.value(inside, own)
-            if self.extrapolate == "linear":
-                end = torch.ones(t.shape[-2], 1).to(t)
-                beyond = t - inside  # its derivative vanishes at the ends, where both meet
-                value = value + beyond.clamp_max(0) * self.derivative(-end, own)
-                value = value + beyond.clamp_min(0) * self.derivative(end, own)
+        inside = self.inside(t)
+        value = self.value(inside, own)
+        if self.extrapolate == "linear":
+            end = torch.ones(t.shape[-2], 1).to(t)
+            beyond = t - inside  # its derivative vanishes at the ends, where both meet
+            value = value + beyond.clamp_max(0) * self.derivative(-end, own)
+            value = value + beyond.clamp_min(0) * self.derivative(end, own)
         if absent is not None:
             value = torch.where(absent.unsqueeze(-1), theta[-1], value)
         return value

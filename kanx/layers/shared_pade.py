@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from kanx.layers.denominators import DENOMINATORS
 from kanx.layers.linear import LinearFamily
+from kanx.layers.pade import Pade
 from kanx.layers.polynomials import horner
 
 if TYPE_CHECKING:
@@ -107,6 +109,27 @@ class SharedPade(LinearFamily):
             identity = torch.zeros(numerator_degree + 1)
             identity[1] = 1
             self.shared_numerator = nn.Parameter(identity)
+
+    def start_from(self, function: str | Callable[[Tensor], Tensor], points: int = 201) -> float:
+        """Fit shared shapes and then every edge to one function, as `EdgeFamily.start_from`.
+
+        The shapes are those of the best rational function on the first input's domain.
+        """
+        template = Pade(
+            1,
+            1,
+            numerator_degree=self.numerator_degree,
+            denominator_degree=self.denominator_degree,
+            form=self.form,
+            generator=torch.Generator().manual_seed(0),
+        ).to(self.lower)
+        template.set_domain(self.lower[:1], self.upper[:1])
+        template.start_from(function, points)
+        with torch.no_grad():
+            self.denominator.copy_(template.denominator[:, 0])
+            if self.shared_numerator is not None:
+                self.shared_numerator.copy_(template.numerator[:, 0, 0])
+        return super().start_from(function, points)
 
     def basis(self, t: Tensor) -> Tensor:
         return self._basis_and_slope(t)[0]

@@ -1,5 +1,7 @@
 """A formula predicts, describes itself and survives a round trip through JSON unchanged."""
 
+import pickle
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,6 @@ import torch
 
 from kanx.explain.complexity import complexity, description_bits, number_bits
 from kanx.explain.constants import Constant
-from kanx.explain.evaluate import TORCH, evaluate
 from kanx.explain.formula import Formula
 
 x, y, t = sp.symbols("x y t")
@@ -42,8 +43,7 @@ def test_predict_agrees_with_lambdify(expr):
 
 @pytest.mark.parametrize("expr", EXPRESSIONS, ids=str)
 def test_tensors_give_what_arrays_give(expr):
-    columns = {name: torch.from_numpy(X[:, i]) for i, name in enumerate(["x", "y", "t"])}
-    by_torch = evaluate(expr, columns, TORCH) * torch.ones(len(X))
+    by_torch = Formula(expr, ["x", "y", "t"]).to_torch()(torch.from_numpy(X)).detach()
     by_numpy = Formula(expr, ["x", "y", "t"]).predict(X)
     np.testing.assert_allclose(by_torch.numpy(), by_numpy, rtol=1e-12)
 
@@ -110,6 +110,13 @@ def test_outside_its_domain_a_formula_is_not_a_number_and_has_no_score():
     assert formula.score([[-1.0, 1.0], [1.0, 1.0]], [1.0, 2.0]) == -np.inf
     assert np.isnan(Formula(sp.Float(-8.0) ** sp.Rational(1, 3), ["x"]).predict([[0.0]]))
     assert np.isinf(Formula(sp.Pow(sp.Float(0.0), -1, evaluate=False), ["x"]).predict([[0.0]]))
+
+
+def test_formulas_can_be_pickled_and_copied():
+    for expr in EXPRESSIONS:
+        formula = Formula(expr, ["x", "y", "t"])
+        for again in (pickle.loads(pickle.dumps(formula)), deepcopy(formula)):
+            assert again.expr == expr and np.array_equal(again.predict(X), formula.predict(X))
 
 
 def test_score_is_r2():

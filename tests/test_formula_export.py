@@ -161,6 +161,14 @@ def test_torch_constants_can_be_trained_and_saved():
         module(torch.zeros(3, 2))
 
 
+def test_torch_module_compiles_and_exports():
+    module = Formula(EXPRESSIONS[5] + EXPRESSIONS[3], NAMES).to_torch()
+    x = torch.from_numpy(X)
+    expected = module(x)
+    assert torch.equal(torch.compile(module, fullgraph=True, backend="eager")(x), expected)
+    assert torch.equal(torch.export.export(module, (x,)).module()(x), expected)
+
+
 def test_what_a_language_lacks_is_said():
     with pytest.raises(ValueError, match="SQL has no erf"):
         Formula(WITH_ERF, NAMES).to_sql()

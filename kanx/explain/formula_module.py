@@ -1,13 +1,12 @@
 """A formula as a `torch.nn.Module`, with its fitted constants as trainable parameters."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import sympy as sp
 import torch
 from torch import Tensor, nn
 
-from kanx.explain.evaluate import TORCH, evaluate
+from kanx.explain.evaluate import Program
 
 
 class FormulaModule(nn.Module):
@@ -21,13 +20,20 @@ class FormulaModule(nn.Module):
         Names of all columns, in order.
     """
 
+    exact: Tensor
+
     def __init__(self, expr: sp.Expr, names: Sequence[str]) -> None:
         super().__init__()
         self.expr = expr
         self.names = tuple(names)
-        self._floats = sorted(expr.atoms(sp.Float), key=sp.default_sort_key)
-        values = [float(number) for number in self._floats]
-        self.constants = nn.Parameter(torch.tensor(values, dtype=torch.float64))
+        self._program = Program(expr, "torch")
+        self._columns = [self.names.index(name) for name in self._program.names]
+        floats = [number for number in self._program.numbers if number.is_Float]
+        exact = [number for number in self._program.numbers if not number.is_Float]
+        self._order = [[*floats, *exact].index(number) for number in self._program.numbers]
+        self.constants = nn.Parameter(torch.tensor([float(c) for c in floats], dtype=torch.float64))
+        exact_values = torch.tensor([float(number) for number in exact], dtype=torch.float64)
+        self.register_buffer("exact", exact_values, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the formula.
@@ -45,15 +51,10 @@ class FormulaModule(nn.Module):
                 f"the last dimension of x must be {len(self.names)}, one for each of "
                 f"{self.names}; got shape {tuple(x.shape)}"
             )
-        columns = dict(zip(self.names, x.unbind(-1), strict=True))
-        fitted = dict(zip(self._floats, self.constants.to(x.dtype).unbind(), strict=True))
-
-        def number(node: sp.Expr) -> Tensor:
-            if node in fitted:
-                return fitted[node]
-            return torch.tensor(float(node), dtype=x.dtype, device=x.device)
-
-        value = evaluate(self.expr, columns, replace(TORCH, number=number))
+        numbers = torch.cat([self.constants, self.exact]).to(x.dtype).unbind()
+        value = self._program(
+            [x[..., column] for column in self._columns], [numbers[k] for k in self._order]
+        )
         return value.expand(x.shape[:-1])
 
     def extra_repr(self) -> str:

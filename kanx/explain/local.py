@@ -59,6 +59,8 @@ class Contributions:
         Values beyond what the model has seen; treat such rows with caution.
     shown : list of list of str
         The inputs as text: categories by name, missing values as such.
+    categorical : list of bool
+        Which inputs are categories.
     method : {"additive", "shapley", "sampled shapley"}
     note : str
         What the numbers are, in a sentence.
@@ -73,6 +75,7 @@ class Contributions:
     inputs: Array
     outside: NDArray[np.bool_]
     shown: list[list[str]]
+    categorical: list[bool]
     method: str
     note: str
     names: list[str]
@@ -134,6 +137,7 @@ def read_contributions(subject: Subject, x: Tensor, random_state: int) -> Contri
         x.numpy(),
         subject.outside(x).numpy(),
         [[shown(subject, j, v) for j, v in enumerate(row)] for row in x.tolist()],
+        [column.is_categorical for column in subject.columns],
         method,
         _NOTES[method],
         subject.names,

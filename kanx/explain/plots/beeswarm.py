@@ -21,7 +21,9 @@ COLOURS = "cividis"  # even in lightness for colour-blind eyes
 def plot_beeswarm(
     contributions: Contributions, output: int = 0, ax: Axes | None = None, *, most: int = 20
 ) -> Axes:
-    """Draw a dot for every row and input: its contribution, coloured by the input's value.
+    """Draw a dot for every row and input: its contribution, coloured by the input's rank.
+
+    Crosses are rows where the input is missing; categories, which have no order, are grey.
 
     Parameters
     ----------
@@ -43,29 +45,31 @@ def plot_beeswarm(
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     dots = None
     for y, j in enumerate(order):
-        level = _ranks(contributions.inputs[:, j])
-        known = ~np.isnan(level)
         offset = _offsets(values[:, j])
-        ax.scatter(
-            values[~known, j], y + offset[~known], s=9, color=GREY, marker="x", linewidths=0.7
-        )
-        dots = ax.scatter(
-            values[known, j],
-            y + offset[known],
-            s=9,
-            c=level[known],
-            cmap=COLOURS,
-            vmin=0,
-            vmax=1,
-            linewidths=0,
-        )
+        absent = np.isnan(contributions.inputs[:, j])
+        plain_dots = ~absent & contributions.categorical[j]  # codes have no order to colour
+        coloured = ~absent & ~plain_dots
+        level = _ranks(contributions.inputs[:, j])
+        ax.scatter(values[absent, j], y + offset[absent], s=9, color=GREY, marker="x", linewidths=1)
+        ax.scatter(values[plain_dots, j], y + offset[plain_dots], s=9, color=GREY, linewidths=0)
+        if coloured.any():
+            dots = ax.scatter(
+                values[coloured, j],
+                y + offset[coloured],
+                s=9,
+                c=level[coloured],
+                cmap=COLOURS,
+                vmin=0,
+                vmax=1,
+                linewidths=0,
+            )
     ax.set_yticks(range(len(order)), [label(contributions.names[j]) for j in order])
     ax.set_ylim(len(order) - 0.5, -0.6)
     ax.set_xlabel(label(f"contribution to {contributions.target_labels[output]}", 60))
     if dots is not None:
         bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 1], aspect=40, pad=0.02)
         bar.ax.set_yticklabels(["low", "high"], fontsize=8)
-        bar.set_label("value of the input (rank; missing: ×)", fontsize=8, labelpad=-8)
+        bar.set_label("input", fontsize=8, labelpad=-8)
         bar.outline.set_visible(False)
     tidy(ax)
     return ax
@@ -85,12 +89,12 @@ def plot_importances(
     most : int, default=20
         Inputs that are drawn, the most important ones.
     """
-    order = importances.ranking(output)[:most]
     if output is None:
         share, std = importances.features.mean(1), importances.features_std.mean(1)
     else:
         share, std = importances.features[:, output], importances.features_std[:, output]
-    ax = get_axes(ax, (5.6, 0.9 + 0.28 * len(order)))
+    order = [j for j in importances.ranking(output) if share[j] > 0][:most]
+    ax = get_axes(ax, (5.6, 0.9 + 0.28 * max(len(order), 1)))
     error = None
     if np.isfinite(std).all():
         half = 1.96 * std[order]

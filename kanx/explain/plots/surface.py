@@ -67,7 +67,9 @@ def plot_interactions(
 ) -> Axes:
     """Draw the strongest pairs' shares of the variance as bars."""
     share = interactions.share[:, output]
-    order = [int(n) for n in np.argsort(-share, kind="stable") if share[n] > 0][:most]
+    order = [int(n) for n in np.argsort(-share, kind="stable") if share[n] > 1e-3 * share.max()][
+        :most
+    ]
     ax = get_axes(ax, (5.6, 1.0 + 0.28 * max(len(order), 1)))
     names = interactions.names
     pairs = [interactions.pairs[n] for n in order]

@@ -67,9 +67,14 @@ def plot_waterfall(
         va="center",
         fontsize=8,
     )
-    ax.set_xlim(ax.get_xlim()[0], ax.get_xlim()[1] + 0.12 * span)
-    ax.set_ylim(len(steps) + 0.6, -0.9)
-    ax.text(base, -0.55, f"average {base:.4g}", ha="center", va="bottom", fontsize=8, color=GREY)
+    reached = [base, prediction, *ends]
+    ax.set_xlim(min(reached) - 0.05 * span, max(reached) + 0.16 * span)
+    ax.set_ylim(len(steps) + 0.6, -1.3)
+    low, high = ax.get_xlim()
+    side = (base - low) / (high - low)
+    anchor = "left" if side < 0.2 else "right" if side > 0.8 else "center"
+    ax.text(base, -0.55, f"average {base:.4g}", ha=anchor, va="bottom", fontsize=8, color=GREY)
+    ax.locator_params(axis="x", nbins=6)
     ax.set_xlabel(label(contributions.target_labels[output], 60))
     if contributions.outside[row].any():
         ax.set_title("values beyond the training data are marked !", fontsize=8, color=ORANGE)

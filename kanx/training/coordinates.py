@@ -28,6 +28,8 @@ class Block:
         First group; groups run over ``(in, out)``.
     factor : Tensor, (in, p, p)
         ``parameters = factor @ coordinates`` of every edge.
+    shape : tuple of int
+        ``(parameters_per_edge, in, out)``.
     """
 
     layer: int
@@ -36,11 +38,7 @@ class Block:
     start: int
     first_group: int
     factor: Tensor
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """``(parameters_per_edge, in, out)``."""
-        return self.bundle.parameters_per_edge, *self.bundle.mask.shape  # type: ignore[return-value]
+    shape: tuple[int, int, int]
 
     @property
     def stop(self) -> int:
@@ -71,8 +69,8 @@ class Coordinates:
         groups: list[Tensor] = []
         for index, layer in enumerate(network.all_layers):
             for bundle, columns in zip(layer.bundles, layer.columns, strict=True):
-                block = Block(index, bundle, columns, position, group, _factor(bundle))
-                p, n, o = block.shape
+                p, (n, o) = bundle.parameters_per_edge, bundle.mask.shape
+                block = Block(index, bundle, columns, position, group, _factor(bundle), (p, n, o))
                 own = torch.arange(group, group + n * o)
                 groups.append(own.repeat(p))
                 self.blocks.append(block)
@@ -82,13 +80,17 @@ class Coordinates:
                 self.bias_starts[index] = position
                 groups.append(torch.full((layer.out_features,), group))
                 position += layer.out_features
+        self._by_layer = [
+            [block for block in self.blocks if block.layer == index]
+            for index in range(len(network.all_layers))
+        ]
         self.size = position
         self.n_groups = group + 1
         self.group = torch.cat(groups)
 
     def layer_blocks(self, layer: int) -> list[Block]:
         """Return the blocks of one layer."""
-        return [block for block in self.blocks if block.layer == layer]
+        return self._by_layer[layer]
 
     def living_groups(self) -> Tensor:
         """Say which groups are not pruned, ``bool (n_groups,)``."""

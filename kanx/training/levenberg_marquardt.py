@@ -12,7 +12,6 @@ from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
 from kanx.training.normal_equations import NormalEquations, assemble
 
-
 ROUNDING = 1e-14
 
 

@@ -91,29 +91,35 @@ class Task:
 def select(task: Task, n_estimators: int) -> list[Fit]:
     """Choose between the additive model and hidden layers by evidence.
 
-    The additive model is kept unless hidden nodes raise the log evidence by more than five, odds
-    of about 150 to 1: what is easier to read needs no further argument.
+    Hidden nodes double while the best of two starts gains log evidence; the remaining starts go
+    to the size that won. The additive model is kept unless hidden nodes raise the log evidence by
+    more than five, odds of about 150 to 1: what is easier to read needs no further argument.
 
     Parameters
     ----------
     task : Task
     n_estimators : int
-        Starts of the chosen size; networks whose evidence is near the best are returned.
+        Starts with hidden nodes in all; see `near_best` for those that are returned.
     """
-    best = task.fit(())
-    chosen: tuple[int, ...] = ()
-    fits = [best]
-    enough_rows = task.weight.sum() >= ROWS_PER_INPUT * len(task.edges)
-    for width in HIDDEN_WIDTHS if enough_rows else ():
-        if task.coordinates(width) > LARGEST:
+    additive = task.fit(())
+    if task.weight.sum() < ROWS_PER_INPUT * len(task.edges):
+        return [additive]
+    fits: list[Fit] = []
+    best, chosen = additive.evidence + 5, 0
+    for width in HIDDEN_WIDTHS:
+        if len(fits) >= n_estimators or task.coordinates(width) > LARGEST:
             break
-        fit = task.fit((width,), skip=True)
-        if fit.evidence < best.evidence + 5:
+        starts = range(min(2, n_estimators - len(fits)))
+        tried = [task.fit((width,), skip=True, start=k) for k in starts]
+        top = max(fit.evidence for fit in tried)
+        if top < best:
             break
-        best, chosen, fits = fit, (width,), [fit]
-    if not chosen:
-        return fits
-    fits += [task.fit(chosen, skip=True, start=k) for k in range(1, n_estimators)]
+        fits += tried
+        best, chosen = top, width
+    if not fits:
+        return [additive]
+    rest = range(2, 2 + n_estimators - len(fits))
+    fits += [task.fit((chosen,), skip=True, start=k) for k in rest]
     return near_best(fits)
 
 

@@ -132,6 +132,8 @@ def edge_specs(
         options = {**INPUT_OPTIONS.get(family, {}), **edge_options}
         distinct = len(np.unique(x[:, j].numpy()))
         if "control_points" not in edge_options and "control_points" in options:
-            options["control_points"] = min(options["control_points"], max(3, distinct))
+            # few sizes, so that edges of one size are evaluated together
+            fitting = [size for size in (3, 6) if size >= distinct]
+            options["control_points"] = min([*fitting, options["control_points"]])
         specs.append({"family": family, "missing": column.missing, **options})
     return specs

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
 from kanx.discovery.data import EXACT_LOSS, Data
 from kanx.discovery.least_squares import Fit, fit_constants
-from kanx.discovery.trees import Tree, evaluate
+from kanx.discovery.trees import Tree, evaluate, number
 from kanx.functions import FUNCTIONS
 
 LOG2 = float(np.log(2.0))
+_MINUS_ONE = number(-1)
 
 
 def structure_bits(tree: Tree, n_variables: int) -> float:
     """Return the description length of a tree without its free constants.
 
-    Operators cost 2 bits a child, variables ``log2`` of their number, functions their price in the
-    table, exact numbers the length of their digits.
+    Operators cost 2 bits, a minus sign 1 bit, variables ``log2`` of their number, functions their
+    price in the table, exact numbers the length of their digits.
     """
     bits = 0.0
     for node in tree.walk():
         if node.kind == "variable":
             bits += 1.0 + np.log2(n_variables + 1.0)
         elif node.kind == "number":
-            numerator, denominator = abs(node.value.numerator), node.value.denominator
-            bits += 1.0 + np.log2(1.0 + numerator) + 2.0 * np.log2(denominator)
+            exact = Fraction(node.value)
+            bits += np.log2(1.0 + abs(exact.numerator)) + 2.0 * np.log2(exact.denominator)
+            bits += exact < 0
         elif node.kind == "function":
             bits += 2.0 + FUNCTIONS[node.name].price_bits
+        elif node.kind == "product" and any(c == _MINUS_ONE for c in node.children):
+            bits -= 1.0  # with the number's 2 bits, a minus sign costs 1
         else:
             bits += 2.0
     return float(bits)

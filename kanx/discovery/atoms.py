@@ -87,8 +87,8 @@ def make_atom(tree: Tree, columns: Array) -> Atom | None:
     values = evaluate(tree, columns)
     if not np.isfinite(values).all():
         return None
-    spread = values.std()
-    if spread < 1e-7 * (np.abs(values).max() + 1e-300) or np.abs(values).max() > 1e8:
+    peak = np.abs(values).max()
+    if peak > 1e8 or values.std() < 1e-7 * (peak + 1e-300):
         return None
     return Atom(tree, values, price_of(tree))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -41,6 +41,8 @@ def polish(archive: Archive, candidate: Candidate, symbols: Sequence[sp.Symbol])
     candidate = prune(archive, candidate)
     candidate = round_exponents(archive, candidate)
     candidate = shorten(archive, candidate, symbols)
+    if not archive.is_exact():
+        candidate = reconsider_exponents(archive, candidate)
     candidate = prune(archive, candidate)
     candidate = name_constants(archive, candidate)
     return shorten(archive, candidate, symbols)
@@ -101,6 +103,38 @@ def round_exponents(archive: Archive, candidate: Candidate) -> Candidate:
             candidate, refused = accepted, set()
 
 
+def reconsider_exponents(archive: Archive, candidate: Candidate) -> Candidate:
+    """Free the exponents of all positive inputs, fit, and round again; keep what is shorter.
+
+    Groups are rounded before their function is known; with it, the exponents are sharper.
+    """
+    positive = {k for k, column in enumerate(archive.data.columns) if column.min() > 0}
+    freed = refit(archive, free_exponents(candidate.tree, positive))
+    if freed is None:
+        return candidate
+    return min(candidate, round_exponents(archive, freed), key=lambda c: c.score)
+
+
+def free_exponents(tree: Tree, positive: Collection[int]) -> Tree:
+    """Make the exponents of these variables free constants, where they enter a product."""
+    if tree.kind == "product":
+        return product(*(_free_exponent(child, positive) for child in tree.children))
+    if not tree.children:
+        return tree
+    children = tuple(free_exponents(child, positive) for child in tree.children)
+    return replace(tree, children=children)
+
+
+def _free_exponent(factor: Tree, positive: Collection[int]) -> Tree:
+    if factor.kind == "variable" and factor.index in positive:
+        return power(factor, 1.0)
+    if factor.kind == "power" and factor.children[0].kind == "variable":
+        base, exponent = factor.children
+        if base.index in positive and exponent.kind == "number":
+            return power(base, float(exponent.value))
+    return free_exponents(factor, positive)
+
+
 def shorten(archive: Archive, candidate: Candidate, symbols: Sequence[sp.Symbol]) -> Candidate:
     """Rewrite by value-preserving rules and by pulling constants out of sums; keep the shortest."""
     data = archive.data
@@ -108,6 +142,8 @@ def shorten(archive: Archive, candidate: Candidate, symbols: Sequence[sp.Symbol]
     best = candidate
     expr = to_sympy(candidate.tree, symbols)
     for form in (expr, pull_scales(expr)):
+        if form.has(sp.nan, sp.zoo, sp.oo):
+            continue
         try:
             tree = from_sympy(simplify(form, positive), symbols)
         except ValueError:  # an expression outside the table, such as a Piecewise
@@ -142,6 +178,8 @@ def _scaled_sum(expr: sp.Expr) -> sp.Expr:
     pairs = [term.as_coeff_Mul() for term in expr.args]
     pivot = next((k for k, (_, rest) in enumerate(pairs) if rest == 1), 0)
     scale = abs(pairs[pivot][0])
+    if scale == 0:
+        return expr
     terms = [(sp.sign(c) if k == pivot else c / scale) * rest for k, (c, rest) in enumerate(pairs)]
     return sp.Mul(scale, sp.Add(*terms), evaluate=False)
 
@@ -156,7 +194,8 @@ def name_constants(archive: Archive, candidate: Candidate) -> Candidate:
     while True:
         values = candidate.tree.constants
         errors = constant_errors(archive, candidate)
-        order = [p for p in np.argsort(errors / np.abs(values)) if values[p] not in refused]
+        relative = errors / np.maximum(np.abs(values), 1e-300)
+        order = [p for p in np.argsort(relative) if values[p] not in refused]
         if not order:
             return candidate
         position = int(order[0])

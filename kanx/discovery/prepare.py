@@ -12,6 +12,9 @@ from kanx.discovery.data import Data
 Array = NDArray[np.float64]
 
 
+MOST_ROWS_COMPARED = 20_000  # sorting larger tables to find equal rows is not worth the time
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Hold the data of one target.
@@ -57,10 +60,11 @@ def prepare(
         Draws the rows.
     """
     notes: list[str] = []
-    rows = np.flatnonzero(weight > 0)
+    X, y, weight = _distinct_rows(X, y, weight)
+    rows = np.arange(len(y))
     kept = _useful_columns(X[rows], names, notes)
     order = generator.permutation(rows)
-    n_test = len(order) // 10 if len(order) >= 300 else 0
+    n_test = len(order) // 10 if len(order) >= 500 else 0
     test, train = np.sort(order[:n_test]), order[n_test:]
     if len(train) > max_rows:
         notes.append(
@@ -79,6 +83,19 @@ def prepare(
     return Prepared(
         take(search, scale), take(train, 1.0), take(test, 1.0), tuple(kept), scale, tuple(notes)
     )
+
+
+def _distinct_rows(X: Array, y: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """Drop rows of weight zero and add up the weights of equal rows.
+
+    A row given twice and a row of weight two are then the same data, to the last bit.
+    """
+    positive = weight > 0
+    X, y, weight = X[positive], y[positive], weight[positive]
+    if len(y) > MOST_ROWS_COMPARED:
+        return X, y, weight
+    table, index = np.unique(np.c_[X, y], axis=0, return_inverse=True)
+    return table[:, :-1], table[:, -1], np.bincount(index.ravel(), weights=weight)
 
 
 def _useful_columns(X: Array, names: list[str], notes: list[str]) -> list[int]:

@@ -60,7 +60,8 @@ def coordinates_of(trees: Sequence[Tree], columns: Array) -> Coordinates:
     shape = (0, columns.shape[1])
     return Coordinates(
         tuple(positive), tuple(axes),
-        np.array(positive_values).reshape(-1, shape[1]), np.array(axis_values).reshape(-1, shape[1]),
+        np.array(positive_values).reshape(len(positive), shape[1]),
+        np.array(axis_values).reshape(len(axes), shape[1]),
     )  # fmt: skip
 
 
@@ -168,7 +169,7 @@ class ReducedSearch:
         trees = [monomial(g, c.positive) for g in reduction.groups]
         gate_tree = monomial(reduction.gate, c.positive)
         columns = self.archive.data.columns
-        coordinates = np.array([evaluate(t, columns[:, rows]) for t in trees]).reshape(-1, len(rows))
+        coordinates = np.array([evaluate(t, columns[:, rows]) for t in trees]).reshape(len(trees), len(rows))
         coordinates = np.vstack([coordinates, c.axis_values[:, rows]])
         gate = evaluate(gate_tree, columns[:, rows])
         y, noise, is_smoothed = self._smoothed(reduction)
@@ -185,7 +186,7 @@ class ReducedSearch:
         """
         gate = np.array([float(e) for e in reduction.gate])
         groups = np.array([[float(e) for e in g] for g in reduction.groups])
-        groups = groups.reshape(-1, len(gate))
+        groups = groups.reshape(len(reduction.groups), len(gate))
         d = len(groups) + len(self.coordinates.axes)
         order = ORDERS.get(d, 3)
         size = float(np.sum(self.weight * self.target**2)) + 1e-300

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.interpolate import BSpline
 from scipy.special import expit
 
@@ -196,6 +198,7 @@ def test_expressions_are_in_the_users_coordinate():
         (x[:, None], x[:, None], "one shape"),
         (x, np.where(x > 2, np.nan, x), "finite"),
         (np.ones(9), np.arange(9.0), "at least 5 different points"),
+        (x, 1e200 * x, "rescale"),
     ],
 )
 def test_unusable_curves_are_refused(a, b, message):
@@ -205,6 +208,22 @@ def test_unusable_curves_are_refused(a, b, message):
         fit_edge(x, x, covariance=np.eye(3))
     with pytest.raises(ValueError, match="basis must have shape"):
         fit_edge(x, x, basis=np.eye(3))
+
+
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(-1e6, 1e6, width=32), st.floats(-1e6, 1e6, width=32)),
+        min_size=5,
+        max_size=30,
+        unique_by=lambda point: point[0],
+    )
+)
+def test_any_points_are_fitted_without_failure(points):
+    a, b = np.array(points).T
+    found = fit_edge(a, b)
+    assert all(np.isfinite(fit.loss) and np.isfinite(fit.bits) for fit in found.fits)
+    assert np.isfinite(found.fits[0].predict(a)).all()
 
 
 def test_every_form_starts_where_it_is_legal():

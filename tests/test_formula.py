@@ -123,6 +123,8 @@ def test_score_is_r2():
     formula = Formula(x, ["x", "y", "t"])
     assert formula.score(X, X[:, 0]) == 1.0
     assert formula.score(X, X[:, 0] + 1) < 1.0
+    wrong_in_first = X[:, 0] + (np.arange(len(X)) == 0)
+    assert formula.score(X, wrong_in_first, sample_weight=np.arange(len(X))) == 1.0
 
 
 def test_text_says_what_is_known():
@@ -161,6 +163,13 @@ def test_latex_rounds_for_display_only():
     assert formula.expr.atoms(sp.Float) == {sp.Float(0.0115612), sp.Float(9.3008)}
     assert Formula(sp.Float(2.5e-8) * x, ["x"]).latex() == r"2.50 \cdot 10^{-8} x"
     assert Formula(x, ["x"])._repr_latex_() == r"$\displaystyle y = x$"
+
+
+def test_names_cannot_break_the_text():
+    name = "a\nb\x1b[31m"
+    formula = Formula(sp.Symbol(name), [name], ranges={name: (0, 1)})
+    assert str(formula).splitlines()[0] == "y = a?b?[31m"
+    assert "\x1b" not in str(formula) + repr(formula) + formula.latex()
 
 
 def test_complexity_and_bits():

@@ -138,6 +138,9 @@ def _checked(
         )
     if not (np.isfinite(points).all() and np.isfinite(values).all()):
         raise ValueError("x and y must be finite; leave out the other points")
+    size = np.abs(values).max(initial=0.0)
+    if size and not 1e-100 < size < 1e100:
+        raise ValueError(f"y is as large as {size:.0e}: rescale it, its square must fit a float")
     if len(np.unique(points)) < 5:
         raise ValueError(f"a curve needs at least 5 different points, got {len(np.unique(points))}")
     errors = None if sd is None else np.broadcast_to(np.asarray(sd, float), values.shape)

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import r2_score
 
 from kanx.explain import formula_export, formula_record
 from kanx.explain.complexity import complexity, description_bits
@@ -131,12 +132,12 @@ class Formula:
         values = evaluate(self.expr, columns)
         return np.broadcast_to(np.asarray(values, dtype=float), (n_rows,)).copy()
 
-    def score(self, X: Any, y: ArrayLike) -> float:
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the R2 of the formula; minus infinity where it is undefined on some row."""
-        from sklearn.metrics import r2_score
-
         predicted = self.predict(X)
-        return float(r2_score(y, predicted)) if np.isfinite(predicted).all() else -np.inf
+        if not np.isfinite(predicted).all():
+            return -np.inf
+        return float(r2_score(y, predicted, sample_weight=sample_weight))
 
     def _columns(self, X: Any) -> tuple[dict[str, NDArray[np.float64]], int]:
         """Return the used columns by name, each of shape (n_rows,), and the number of rows."""

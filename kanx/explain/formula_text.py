@@ -40,6 +40,9 @@ class _Text(StrPrinter):
     def _print_Float(self, expr: sp.Float) -> str:
         return _rounded(float(expr), self.digits)
 
+    def _print_Symbol(self, expr: sp.Symbol) -> str:
+        return _printable(expr.name)
+
 
 class _Latex(LatexPrinter):
     """Print floats with a number of significant digits, as a times 10 to the n where short."""
@@ -74,12 +77,16 @@ def _rounded(value: float, digits: int) -> str:
     return f"{value:#.{digits}g}".replace(".e", "e").rstrip(".")
 
 
+def _printable(name: str) -> str:
+    """Return a name without line breaks and terminal codes."""
+    return "".join(character if character.isprintable() else "?" for character in name)
+
+
 def latex_name(name: str) -> str:
     """Return a column's name in LaTeX: short names as symbols, any other as escaped text."""
     short = _SHORT_NAME.fullmatch(name)
     if not short:
-        printable = (character if character.isprintable() else "?" for character in name)
-        return r"\text{" + "".join(_TEXT_ESCAPES.get(c, c) for c in printable) + "}"
+        return r"\text{" + "".join(_TEXT_ESCAPES.get(c, c) for c in _printable(name)) + "}"
     letter, number, letters = short.groups()
     stem = "\\" + letter if letter in _GREEK else letter
     index = number or letters
@@ -108,7 +115,7 @@ def describe(formula: "Formula") -> str:
 
 def _with_unit(name: str, formula: "Formula") -> str:
     unit = formula.units.get(name)
-    return f"{name} [{unit}]" if unit else name
+    return _printable(f"{name} [{unit}]" if unit else name)
 
 
 def _constant_text(constant: "Constant") -> str:

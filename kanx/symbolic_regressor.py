@@ -90,25 +90,27 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             Inverse noise variances up to a factor; rows of weight zero are ignored.
         """
         self._check_options()
-        X, y = validate_data(
+        table, target = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2
         )
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        targets = y.reshape(len(X), -1)
-        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=targets.shape[1])
+        weight = _check_sample_weight(
+            sample_weight, table, dtype=np.float64, ensure_non_negative=True
+        )
+        targets = target.reshape(len(table), -1).T
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(targets))
         context = self._init_callback_context(max_subtasks=None)
         context.call_on_fit_task_begin(estimator=self)
-        jobs = [(X, t, weight, int(s), f"y{k}") for k, (t, s) in enumerate(zip(targets.T, seeds, strict=True))]
-        if len(jobs) == 1:
-            jobs = [(*jobs[0][:4], "y")]
-            results = [self._search(*jobs[0], context)]
+        if len(targets) == 1:
+            results = [self._search(table, targets[0], weight, int(seeds[0]), "y", context)]
         else:
             from joblib import Parallel, delayed
 
-            results = Parallel(n_jobs=self.n_jobs)(delayed(self._search)(*job) for job in jobs)
+            results = Parallel(n_jobs=self.n_jobs)(
+                delayed(self._search)(table, column, weight, int(seed), f"y{k}")
+                for k, (column, seed) in enumerate(zip(targets, seeds, strict=True))
+            )
         formulas = [formula for formula, _ in results]
-        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-        self.formula_ = formulas[0] if y.ndim == 1 else formulas
+        self.formula_ = formulas[0] if target.ndim == 1 else formulas
         self.front_ = _front_table(results[0][1])
         context.call_on_fit_task_end(estimator=self)
         return self
@@ -145,9 +147,7 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             report=_reporter(self, context),
         )  # fmt: skip
         archive = search.run()
-        about = Context(
-            names, prepared.kept, prepared.scale, prepared.train, prepared.test, target
-        )
+        about = Context(names, prepared.kept, prepared.scale, prepared.train, prepared.test, target)
         formula, front = formulas_of(archive, about)
         notes = [*prepared.notes, *search.notes]
         return replace(formula, notes=notes), front
@@ -160,7 +160,9 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     def _check_options(self) -> None:
         if not self.max_time > 0:
-            raise ValueError(f"max_time must be a positive number of seconds, got {self.max_time!r}")
+            raise ValueError(
+                f"max_time must be a positive number of seconds, got {self.max_time!r}"
+            )
         if self.max_rows < 20:
             raise ValueError(f"max_rows must be at least 20, got {self.max_rows!r}")
         if self.functions is not None:

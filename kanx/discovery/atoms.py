@@ -209,7 +209,10 @@ def build_dictionary(
     one = monomials[0]
     pairs = [(one, m) for m in monomials[1:]] + [(m, a) for m in monomials for a in atoms]
     pairs += [
-        (a, b) for i, a in enumerate(atoms) for b in atoms[i + 1 :] if a.price + b.price <= longest and len(atoms) < 2000
+        (a, b)
+        for i, a in enumerate(atoms)
+        for b in atoms[i + 1 :]
+        if a.price + b.price <= longest and len(atoms) < 2000
     ]
     pairs.sort(key=lambda p: p[0].price + p[1].price)
     pairs = pairs[:size]

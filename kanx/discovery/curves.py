@@ -65,7 +65,9 @@ def curve_arguments(columns: Array) -> list[Tree]:
     if d >= 3:
         units = np.eye(d, dtype=int)
         exponents = [tuple(u) for u in units] + [tuple(-u) for u in units]
-        exponents += [tuple(units[i] + s * units[j]) for i in range(d) for j in range(i) for s in (1, -1)]
+        exponents += [
+            tuple(units[i] + s * units[j]) for i in range(d) for j in range(i) for s in (1, -1)
+        ]
     found = []
     for e in exponents:
         tree = monomial([Fraction(int(2 * x), 2) for x in e], [variable(k) for k in range(d)])

@@ -1,4 +1,4 @@
-"""Polish a found formula: drop terms, round exponents, simplify, name constants, always re-fitting."""
+"""Polish a found formula: drop terms, round exponents, simplify, name constants, and re-fit."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _scaled_sum(expr: sp.Expr) -> sp.Expr:
 
 
 def name_constants(archive: Archive, candidate: Candidate) -> Candidate:
-    """Replace constants by exact numbers inside their errors, where the bits pay and a re-fit agrees.
+    """Replace constants by exact numbers inside their errors, where bits and a re-fit agree.
 
     Noise-free, anything up to rounding error is named; with noise, only what the rule of
     ``kanx.explain.constants.snap`` allows.

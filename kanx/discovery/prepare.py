@@ -42,7 +42,12 @@ class Prepared:
 
 
 def prepare(
-    X: Array, y: Array, weight: Array, names: list[str], max_rows: int, generator: np.random.Generator
+    X: Array,
+    y: Array,
+    weight: Array,
+    names: list[str],
+    max_rows: int,
+    generator: np.random.Generator,
 ) -> Prepared:
     """Return the data of a search.
 

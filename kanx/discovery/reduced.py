@@ -164,7 +164,9 @@ def _build(
         if k < len(dictionary.prices):
             top.append(product(constant(c), dictionary.tree(k)))
         else:
-            bottom.append(product(constant(-c), dictionary.tree(int(cheap[k - len(dictionary.prices)]))))
+            bottom.append(
+                product(constant(-c), dictionary.tree(int(cheap[k - len(dictionary.prices)])))
+            )
     inner = total(*top)
     if bottom:
         inner = product(inner, power(total(number(1), *bottom), -1))

@@ -74,6 +74,11 @@ def with_magnitudes(coordinates: Coordinates) -> Coordinates:
     )  # fmt: skip
 
 
+def identity(tree: Tree) -> Tree:
+    """Return the tree itself."""
+    return tree
+
+
 @dataclass
 class ReducedSearch:
     """Look for ``T(y) = gate * G(groups, axes)`` and name ``G``, for one set of coordinates.
@@ -105,7 +110,7 @@ class ReducedSearch:
     generator: np.random.Generator
     deadline: Deadline
     allowed: Collection[str] | None = None
-    undo: Callable[[Tree], Tree] = staticmethod(lambda tree: tree)  # type: ignore[assignment]
+    undo: Callable[[Tree], Tree] = identity
 
     def problem(self, order: int, rows: Array | None = None) -> RidgeProblem:
         """State the unit's data at this order of the series."""
@@ -169,7 +174,9 @@ class ReducedSearch:
         trees = [monomial(g, c.positive) for g in reduction.groups]
         gate_tree = monomial(reduction.gate, c.positive)
         columns = self.archive.data.columns
-        coordinates = np.array([evaluate(t, columns[:, rows]) for t in trees]).reshape(len(trees), len(rows))
+        coordinates = np.array([evaluate(t, columns[:, rows]) for t in trees]).reshape(
+            len(trees), len(rows)
+        )
         coordinates = np.vstack([coordinates, c.axis_values[:, rows]])
         gate = evaluate(gate_tree, columns[:, rows])
         y, noise, is_smoothed = self._smoothed(reduction)
@@ -180,9 +187,9 @@ class ReducedSearch:
         )  # fmt: skip
 
     def _smoothed(self, reduction: Reduction) -> tuple[Array, float, bool]:
-        """Return the target and no noise, or its projection on a smooth surface where that only removes noise.
+        """Return the target, its noise, and whether it was projected on a smooth surface.
 
-        If a higher order lowers the loss clearly, the misfit is truncation and not noise.
+        A projection must only remove noise: if a higher order lowers the loss clearly, the misfit is truncation and not noise.
         """
         gate = np.array([float(e) for e in reduction.gate])
         groups = np.array([[float(e) for e in g] for g in reduction.groups])

@@ -78,17 +78,14 @@ def final_archive(
     return final
 
 
-def _formula(
-    candidate: Candidate, context: Context, symbols: Sequence[sp.Symbol]
-) -> Formula:
+def _formula(candidate: Candidate, context: Context, symbols: Sequence[sp.Symbol]) -> Formula:
     """Return one candidate as a formula, its constants re-fitted on all training rows."""
     train, test, fit = context.train, context.test, candidate.fit
     k = len(fit.tree.constants)
     variance = fit.loss / max(train.n_rows - k, 1)
     errors = fit.standard_errors(variance) if k else np.zeros(0)
     constants = [
-        Constant(float(v), float(e), None)
-        for v, e in zip(fit.tree.constants, errors, strict=True)
+        Constant(float(v), float(e), None) for v, e in zip(fit.tree.constants, errors, strict=True)
     ]
     scores = {"r2_train": _r2(fit.tree, train), "nrmse_train": _nrmse(fit.tree, train)}
     if test.n_rows:

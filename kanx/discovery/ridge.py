@@ -1,7 +1,7 @@
 """Power-gated ridge units: ``y = prod x^a G(prod x^b1, ..., prod x^bd)`` by variable projection.
 
-The curve or surface ``G`` is a Chebyshev series, solved exactly at every step; the exponents move by
-Levenberg-Marquardt with Kaufman's projected Jacobian (Golub and Pereyra 2003). It finds which
+The curve or surface ``G`` is a Chebyshev series, solved exactly at every step; the exponents move
+by Levenberg-Marquardt with Kaufman's projected Jacobian (Golub and Pereyra 2003). It finds which
 groups of inputs matter, as dimensional analysis would, without knowing the units.
 """
 

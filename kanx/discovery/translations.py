@@ -88,9 +88,7 @@ def find_merges(columns: Array, y: Array, weight: Array, limit: int = 4) -> list
     return found
 
 
-def _confirmed(
-    columns: Array, target: Array, weight: Array, limit: int
-) -> list[Merge]:
+def _confirmed(columns: Array, target: Array, weight: Array, limit: int) -> list[Merge]:
     """Return the merges accepted one after the other."""
     best = _best_degree(columns, target, weight)
     if best is None:

@@ -257,4 +257,5 @@ class KANClassifier(ClassifierMixin, KANEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of every row."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(1)]

@@ -71,7 +71,7 @@ class Interactions:
         Share of what the two inputs do together beyond their main effects.
     higher : ndarray, (outputs,)
         Share of everything else: interactions of three and more inputs, and pairs that were not
-        looked at.
+        looked at. Averaged over random rows of independent inputs.
     variance : ndarray, (outputs,)
         Variance of the outputs for independent inputs, in squared target units.
     names, target_names : list of str

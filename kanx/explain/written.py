@@ -30,8 +30,6 @@ PLAIN = (
     "power",
 )
 MOST_CURVES = 60  # of a formula that anybody would read
-HIGHEST_DEGREE = 7
-GOOD = 0.98  # share of a curve's variance that a plain function must explain
 
 
 def written_formulas(view: Explanation) -> list[Formula]:
@@ -84,7 +82,7 @@ def _target(subject: Subject, output: int) -> str:
 
 
 def _notes(subject: Subject, missing: int) -> list[str]:
-    notes = ["a sketch: every curve is replaced by a plain function or polynomial near it"]
+    notes = ["a sketch: every curve is replaced by the plain function or cubic nearest to it"]
     for column in subject.columns:
         if column.categories is not None:
             codes = ", ".join(f"{k} = {value}" for k, value in enumerate(column.categories))
@@ -159,30 +157,19 @@ def _sketch(subject: Subject, curve: Curve, symbol: sp.Symbol) -> sp.Expr:
         return _float(float(y.mean()) if len(y) else 0.0)
     grid = np.linspace(x.min(), x.max(), len(curve.grid))
     on_grid = np.interp(grid, *_distinct(x, y))
-    symbols = fit_edge(grid, on_grid, functions=PLAIN)
-    candidates = [(fit.in_terms_of(symbol), fit.predict(x)) for fit in symbols.fits[:3]]
-    scored = [
-        (float(np.mean((y - values) ** 2)), expr)
-        for expr, values in candidates
-        if np.isfinite(values).all()
-    ]
-    best = min(scored, key=lambda pair: pair[0], default=None)
-    if best is not None and best[0] <= (1 - GOOD) * y.var():
-        return best[1]
-    return _polynomial(x, y, symbol)
+    fits = fit_edge(grid, on_grid, functions=PLAIN).fits[:3]
+    candidates = [(fit.in_terms_of(symbol), fit.predict(x)) for fit in fits]
+    candidates.append(_cubic(x, y, symbol))
+    errors = [np.mean((y - values) ** 2) for _, values in candidates]
+    best = int(np.argmin(np.where(np.isfinite(errors), errors, np.inf)))
+    return candidates[best][0]
 
 
-def _polynomial(x: Array, y: Array, symbol: sp.Symbol) -> sp.Expr:
-    """Return the lowest polynomial that follows the points, at most of degree 7."""
-    highest = min(HIGHEST_DEGREE, len(np.unique(x)) - 1)
-    for degree in range(1, highest + 1):
-        fitted = np.polynomial.Polynomial.fit(x, y, degree)
-        if degree == highest or np.mean((fitted(x) - y) ** 2) <= (1 - GOOD) * y.var():
-            break
-    # powers of the normalised input: those of the input itself cancel each other
-    shift, scale = fitted.mapparms()
-    inner = _float(float(shift)) + _float(float(scale)) * symbol
-    return sp.Add(*(_float(float(c)) * inner**k for k, c in enumerate(fitted.coef)))
+def _cubic(x: Array, y: Array, symbol: sp.Symbol) -> tuple[sp.Expr, Array]:
+    """Return the polynomial of degree 3, or less for few distinct points, and its values."""
+    fitted = np.polynomial.Polynomial.fit(x, y, min(3, len(np.unique(x)) - 1))
+    terms = [_float(float(c)) * symbol**k for k, c in enumerate(fitted.convert().coef)]
+    return sp.Add(*terms), fitted(x)
 
 
 def _distinct(x: Array, y: Array) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 ROW = 30
 TOP = 16
-NAME_WIDTH = 150
+NAME_WIDTH = 172
 THUMB_WIDTH, THUMB_HEIGHT = 52, 24
 GAP = 150  # from the curves of one layer to the nodes of the next
 OUTPUT_WIDTH = 120

@@ -10,7 +10,8 @@ from sympy.printing.mathml import MathMLPresentationPrinter
 
 from kanx.explain.formula import Formula
 
-MOST_OPERATIONS = 600  # a longer formula is shown as text alone
+MOST_OPERATIONS = 250  # a longer formula is shown as text alone
+MOST_TERMS_ON_A_LINE = 2
 DIGITS = 4
 
 
@@ -42,10 +43,37 @@ class _Printer(MathMLPresentationPrinter):
 
 
 def mathml(formula: Formula) -> Markup | None:
-    """Return ``target = formula`` as an element; None where it is too long to be read so."""
+    """Return ``target = formula`` as an element, a line for every term of a long sum.
+
+    None where the formula is too long to be read so.
+    """
     if formula.expr.count_ops() > MOST_OPERATIONS:
         return None
-    printer = _Printer({"disable_split_super_sub": True})
-    # the document object escapes every text in it
-    body = printer._print(sp.Eq(sp.Symbol(formula.target), formula.expr, evaluate=False)).toxml()
-    return Markup('<math display="block">' + body + "</math>")
+    printer = _Printer({"mul_symbol": "dot"})
+    target = printer._print(sp.Symbol(formula.target)).toxml()
+    lines = []
+    for k, term in enumerate(_terms(formula)):
+        is_negative = k > 0 and term.could_extract_minus_sign()
+        sign = "=" if k == 0 else "−" if is_negative else "+"
+        # exp(u) rather than e to the u: the exponents of a sum of curves are long
+        shown = (-term if is_negative else term).replace(sp.exp, sp.Function("exp"))
+        body = printer._print(shown).toxml()  # the document object escapes every text in it
+        head = target if k == 0 else ""
+        lines.append(
+            f"<mtr><mtd>{head}</mtd><mtd><mo>{sign}</mo></mtd><mtd><mrow>{body}</mrow></mtd></mtr>"
+        )
+    return Markup('<math display="block"><mtable>' + "".join(lines) + "</mtable></math>")
+
+
+def _terms(formula: Formula) -> list[sp.Expr]:
+    """Return the terms of a long sum, constant first and then by column; else the whole."""
+    if not isinstance(formula.expr, sp.Add) or len(formula.expr.args) <= MOST_TERMS_ON_A_LINE:
+        return [formula.expr]
+    place = {name: k for k, name in enumerate(formula.names)}
+
+    def key(term: sp.Expr) -> tuple[int, float, int, str]:
+        first = min((place.get(str(symbol), -1) for symbol in term.free_symbols), default=-1)
+        powers = [float(power.exp) for power in term.atoms(sp.Pow) if power.exp.is_Number]
+        return first, max(powers, default=1.0), term.count_ops(), str(term)
+
+    return sorted(formula.expr.args, key=key)

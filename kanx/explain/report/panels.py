@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from kanx.explain.curves import Curve
 from kanx.explain.report.markup import joined, packed, tag
@@ -27,13 +28,17 @@ def colour(index: int) -> str:
     return f"c{index % COLOURS}"
 
 
+def _colour(curve: Curve) -> str:
+    return colour(curve.edge[1] if curve.ends_at_output else 0)
+
+
 def panel(curves: Sequence[Curve], index: int | None = None) -> Markup:
-    """Draw curves of the same input.
+    """Draw curves of the same input, coloured by the output that they lead to.
 
     Parameters
     ----------
     curves : sequence of Curve
-        Of one source, in the order of their colours.
+        Of one source.
     index : int, optional
         Place of the picture's `hover_data` in the page's data.
     """
@@ -44,16 +49,29 @@ def panel(curves: Sequence[Curve], index: int | None = None) -> Markup:
 
 
 def _span(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return the vertical range that curves and their bands need, zero included."""
+    """Return the vertical range to show: all of the curves, and their bands where the rows are.
+
+    Bands grow without bound where there are no rows; they are cut off there.
+    """
     ends = [0.0]
     for curve in curves:
-        wide = len(curves) <= MAX_BANDS
-        half = np.nan_to_num(1.96 * curve.std) if wide else np.zeros_like(curve.value)
-        ends += [float((curve.value - half).min()), float((curve.value + half).max())]
+        ends += [float(curve.value.min()), float(curve.value.max())]
+        if len(curves) <= MAX_BANDS:
+            half = np.where(_is_dense(curve), np.nan_to_num(1.96 * curve.std), 0.0)
+            ends += [float((curve.value - half).min()), float((curve.value + half).max())]
         if curve.missing is not None:
-            extra = 1.96 * float(np.nan_to_num(curve.missing[1])) if wide else 0.0
+            extra = 1.96 * float(np.nan_to_num(curve.missing[1]))
             ends += [curve.missing[0] - extra, curve.missing[0] + extra]
     return min(ends), max(ends)
+
+
+def _is_dense(curve: Curve) -> NDArray[np.bool_]:
+    """Say where on the grid the middle 95 % of the rows are; everywhere for categories."""
+    rug = curve.support.rug
+    if curve.labels is not None or len(rug) == 0:
+        return np.ones(len(curve.grid), bool)
+    low, high = np.quantile(rug, [0.025, 0.975])
+    return (curve.grid >= low) & (curve.grid <= high)
 
 
 def hover_data(curves: Sequence[Curve], names: Sequence[str]) -> dict[str, Any] | None:
@@ -88,21 +106,25 @@ def _lines(curves: Sequence[Curve], low: float, high: float, index: int | None) 
     parts = [*_axes(x, y), *_histogram(curves[0], x)]
     pixels = x(grid)
     if len(curves) <= MAX_BANDS:
-        for k, curve in enumerate(curves):
+        for curve in curves:
             if np.isfinite(curve.std).all():
-                area = band(pixels, y(curve.lower), y(curve.upper))
-                parts.append(tag("path", d=area, class_=f"band {colour(k)}"))
-    for k, curve in enumerate(curves):
-        parts.append(tag("path", d=path(pixels, y(curve.value)), class_=f"line {colour(k)}"))
+                lower, upper = (
+                    y(np.clip(end, y.low, y.high)) for end in (curve.lower, curve.upper)
+                )
+                area = band(pixels, lower, upper)
+                parts.append(tag("path", d=area, class_=f"band {_colour(curve)}"))
+    for curve in curves:
+        line = path(pixels, y(curve.value))
+        parts.append(tag("path", d=line, class_=f"line {_colour(curve)}"))
     parts += _missing_marks(curves, y)
-    parts.append(tag("line", class_="cross", y1=TOP, y2=HEIGHT - BOTTOM, x1=-9, x2=-9))
+    parts.append(tag("line", class_="cross", y1=TOP, y2=HEIGHT - BOTTOM, x1=0, x2=0))
     return _svg(HEIGHT, parts, index)
 
 
 def _axes(x: Scale, y: Scale) -> list[Markup]:
     bottom = HEIGHT - BOTTOM
     parts = []
-    heights = y.ticks(4)
+    heights = y.ticks(5)
     for value in heights:
         at = float(y(value))
         style = "zero" if value == 0 else "grid"
@@ -112,7 +134,7 @@ def _axes(x: Scale, y: Scale) -> list[Markup]:
         parts.append(
             tag("text", tick_label(value, heights), x=LEFT - 5, y=f"{at + 4:.1f}", class_="end")
         )
-    places = x.ticks(4)
+    places = x.ticks(5)
     for value in places:
         at = float(x(value))
         parts.append(
@@ -163,7 +185,7 @@ def _missing_marks(curves: Sequence[Curve], y: Scale) -> list[Markup]:
                     x2=f"{at:.1f}",
                     y1=f"{ends[0]:.1f}",
                     y2=f"{ends[1]:.1f}",
-                    class_=f"whisker {colour(k)}",
+                    class_=f"whisker {_colour(curve)}",
                 )
             )
         tip = f"missing: {_with_band(value, std)} ({curve.support.missing} rows)"
@@ -173,7 +195,7 @@ def _missing_marks(curves: Sequence[Curve], y: Scale) -> list[Markup]:
                 cx=f"{at:.1f}",
                 cy=f"{float(y(value)):.1f}",
                 r=4,
-                class_=f"dot {colour(k)}",
+                class_=f"dot {_colour(curve)}",
                 data_tip=tip,
             )
         )
@@ -193,7 +215,7 @@ def _categories(curves: Sequence[Curve], low: float, high: float) -> Markup:
     height = TOP + row * len(entries) + 22
     x = Scale(*padded(low, high), LABEL_WIDTH + 6, WIDTH - RIGHT)
     parts: list[Markup] = []
-    marks = x.ticks(4)
+    marks = x.ticks(5)
     for value in marks:
         at = f"{float(x(value)):.1f}"
         style = "zero" if value == 0 else "grid"
@@ -211,7 +233,7 @@ def _categories(curves: Sequence[Curve], low: float, high: float) -> Markup:
                 float(std),
                 top + 2 + (row - 4) * k / len(values),
                 (row - 4) / len(values),
-                colour(k),
+                _colour(curves[k]),
                 tip,
             )
     return _svg(height, parts)

@@ -113,7 +113,7 @@
   };
   const hideTip = () => {
     tip.hidden = true;
-    for (const line of document.querySelectorAll(".cross")) line.setAttribute("x1", -9), line.setAttribute("x2", -9);
+    for (const line of document.querySelectorAll(".cross.on")) line.classList.remove("on");
   };
 
   function hoverPanel(svg, event) {
@@ -132,6 +132,8 @@
     const k = Math.min(Math.max(Math.round(part * (count - 1)), 0), count - 1);
     const at = panel.left + (k / (count - 1)) * (panel.right - panel.left);
     const line = svg.querySelector(".cross");
+    for (const other of document.querySelectorAll(".cross.on")) other.classList.remove("on");
+    line.classList.add("on");
     line.setAttribute("x1", at);
     line.setAttribute("x2", at);
     const x = panel.low + (k / (count - 1)) * (panel.high - panel.low);
@@ -153,6 +155,11 @@
   });
   document.addEventListener("pointerleave", hideTip);
   window.addEventListener("scroll", hideTip, { passive: true });
+
+  // what is folded away is printed all the same
+  window.addEventListener("beforeprint", () => {
+    for (const folded of document.querySelectorAll("details")) folded.open = true;
+  });
 
   // ---- what if -----------------------------------------------------------------------------
 

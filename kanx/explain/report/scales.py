@@ -49,10 +49,10 @@ def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return multiples of 1, 2 or 5 times a power of ten between two numbers."""
+    """Return about `count` multiples of 1, 2 or 5 times a power of ten between two numbers."""
     raw = (high - low) / max(count, 1)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.85)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [k * step + 0.0 for k in range(first, last + 1)]

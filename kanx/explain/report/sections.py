@@ -54,10 +54,10 @@ def effect_pictures(view: Explanation, gallery: Gallery) -> list[dict[str, Any]]
     for j in view.importances.ranking():
         if view.names[j] in gone:
             continue
-        curves = list(view.effects.select(source=view.names[j]))
+        curves = list(view.effects.select(source=view.names[j], alive=True))
         share = view.importances.features[j].mean()
-        subtitle = f"{100 * share:.1f} % of the variance"
-        names = view.target_names if several else [""]
+        subtitle = f"{100 * share:.1f} %"
+        names = [curve.target if several else "" for curve in curves]
         found.append(gallery.picture(curves, view.subject.input_label(j), subtitle, names))
     return found
 
@@ -232,5 +232,5 @@ def curve_note(view: Explanation, target_name: str) -> str:
     bands = " Bands hold 95 %." if view.subject.members else ""
     return (
         f"{kind} the {what}, centred so that it is zero on average over the rows.{bands} Grey bars "
-        "show where the rows are."
+        "show where the rows are; behind each name stands its share of the variance."
     ).replace("the the ", "the ")

@@ -24,15 +24,15 @@ def summary(view: Explanation, target_name: str, trial: Trial | None) -> list[st
         sentences.append(_how_well(trial))
     sentences.append(_what_matters(view))
     if view.subject.is_additive and view.subject.n_outputs == 1:
-        sentences += _shapes(view)
+        sentences += _shapes(view, target_name)
     pruned = pruned_inputs(view)
     if pruned:
-        noun = "input was" if len(pruned) == 1 else "inputs were"
+        one = len(pruned) == 1
         sentences.append(
-            f"{len(pruned)} {noun} pruned, since the data do not call for "
-            f"{'it' if len(pruned) == 1 else 'them'}: {listed(pruned)}."
+            f"{'One input was' if one else f'{len(pruned)} inputs were'} pruned, since the data do "
+            f"not call for {'it' if one else 'them'}: {listed(pruned)}."
         )
-    return sentences
+    return [sentence.replace(" %", "\u00a0%") for sentence in sentences]
 
 
 def pruned_inputs(view: Explanation) -> list[str]:
@@ -114,7 +114,7 @@ def quantity(view: Explanation, target_name: str) -> str:
     if view.link == "logistic":
         return f"log-odds of {view.target_names[0]}"
     if view.link == "softmax":
-        return f"logit of every {target_name}"
+        return f"logits of the classes of {target_name}"
     if view.subject.n_outputs == 1:
         return view.subject.output_label(0)
     return "the target"
@@ -172,45 +172,50 @@ def _what_matters(view: Explanation) -> str:
         return "No input has any effect: the model is a constant."
     named = [
         f"{view.names[j]} ({100 * share[j]:.0f} %"
-        + (f" ± {100 * std[j]:.0f}" if np.isfinite(std[j]) else "")
+        + (f" ± {196 * std[j]:.0f}" if np.isfinite(std[j]) else "")
         + ")"
         for j in top
     ]
-    lead = "Most of it is due to" if share[top].sum() > 0.5 else "The largest parts are due to"
-    return f"{lead} {listed(named)} of the variance."
+    lead = "Most" if share[top].sum() > 0.5 else "The largest parts"
+    verb = "comes" if lead == "Most" else "come"
+    return f"{lead} of the predictions' variance {verb} in through {listed(named)}."
 
 
-def _shapes(view: Explanation) -> list[str]:
-    """Describe the curves of the three most important inputs."""
+def _shapes(view: Explanation, target_name: str) -> list[str]:
+    """Describe the curves of the three most important inputs, in one paragraph."""
     found = []
     for j in view.importances.ranking()[:3]:
         curves = view.curves.select(source=view.names[j], alive=True)
         if len(curves) == 1:
             found.append(shape(curves[0]))
-    return found
+    what = quantity(view, target_name)
+    return [f"{what[0].upper()}{what[1:]} {listed(found)}."] if found else []
 
 
 def shape(curve: Curve) -> str:
-    """Say how a curve runs: rising, falling, with a peak or a valley, or by category."""
+    """Say how a curve runs, such as ``rises with age``: the end of a sentence."""
     name = curve.source
     if curve.labels is not None:
         high, low = int(curve.value.argmax()), int(curve.value.argmin())
-        return (
-            f"By {name}, it is highest for {curve.labels[high]} and lowest for {curve.labels[low]}."
-        )
-    value = curve.value
-    swing = float(np.ptp(value))
-    rise = value - np.maximum.accumulate(value)  # how far below the highest point so far
-    fall = np.minimum.accumulate(value) - value
-    if float(-rise.min()) <= FLAT * swing:
-        return f"It rises with {name}."
-    if float(-fall.min()) <= FLAT * swing:
-        return f"It falls with {name}."
+        return f"by {name} is highest for {curve.labels[high]}, lowest for {curve.labels[low]}"
+    low, high = np.quantile(curve.support.rug, [0.01, 0.99]) if len(curve.support.rug) else (0, 0)
+    inner = (curve.grid >= low) & (curve.grid <= high)
+    if inner.sum() < 3:
+        return f"depends on {name}"
+    value, grid = curve.value[inner], curve.grid[inner]
+    # a way back counts as a turn only where the error band does not explain it
+    allowed = np.maximum(FLAT * np.ptp(value), np.nan_to_num(1.96 * curve.std[inner]))
+    below = np.maximum.accumulate(value) - value
+    above = value - np.minimum.accumulate(value)
+    rises, falls = bool((below <= allowed).all()), bool((above <= allowed).all())
+    if rises and falls:
+        return f"has a direction in {name} that the error band leaves open"
+    if rises or falls:
+        return f"{'rises' if rises else 'falls'} with {name}"
     top, bottom = int(value.argmax()), int(value.argmin())
-    inside = slice(len(value) // 20, len(value) - len(value) // 20)
-    places = range(len(value))[inside]
+    places = range(len(value) // 20, len(value) - len(value) // 20)
     if top in places and bottom not in places:
-        return f"It is highest where {name} is about {number(float(curve.grid[top]))}."
+        return f"is highest where {name} is about {number(float(grid[top]), 2)}"
     if bottom in places and top not in places:
-        return f"It is lowest where {name} is about {number(float(curve.grid[bottom]))}."
-    return f"It goes up and down with {name}."
+        return f"is lowest where {name} is about {number(float(grid[bottom]), 2)}"
+    return f"goes up and down with {name}"

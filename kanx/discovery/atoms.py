@@ -152,7 +152,7 @@ def _keep(found: dict[bytes, Atom], atom: Atom | None) -> None:
 def monomials_of(columns: Array, degree: Fraction = Fraction(4)) -> list[Atom]:
     """Return products of powers of the coordinates, up to a total absolute degree, 1 included."""
     d = len(columns)
-    positive = (columns > 0).all(axis=1)
+    positive = np.asarray((columns > 0).all(axis=1))
     halves = [Fraction(k, 2) for k in range(-8, 9)]
     wholes = [Fraction(k) for k in range(-4, 5)]
     naturals = [Fraction(k) for k in range(0, 5)]

@@ -59,7 +59,7 @@ class Scan:
 def curve_arguments(columns: Array) -> list[Tree]:
     """Return powers of the coordinates and of their products, legal on the data."""
     d = len(columns)
-    exponents = [(1,), (2,), (HALF,), (-1,), (-2,), (-HALF,), (3,)]
+    exponents: list[tuple] = [(1,), (2,), (HALF,), (-1,), (-2,), (-HALF,), (3,)]
     if d == 2:
         exponents = [(1, 0), (0, 1), (2, 0), (0, 2), (1, 1), (1, -1), (-1, 1), (-1, 0), (0, -1)]
     if d >= 3:
@@ -142,8 +142,8 @@ def named_curves(
 ) -> list[Tree]:
     """Return the best candidate laws in the inputs, the most promising first."""
     shortlist: list[tuple[float, int, Fraction, Atom, Linked]] = []
-    jobs = [(p, r, linked_target(problem, r, p.values)) for p in prefixes for r in links]
-    jobs = [job for job in jobs if job[2] is not None]
+    candidates = [(p, r, linked_target(problem, r, p.values)) for p in prefixes for r in links]
+    jobs = [(p, r, item) for p, r, item in candidates if item is not None]
     if not (jobs and len(scan.values)):
         return []
     losses = _two_parameter_losses(scan.values, [job[2] for job in jobs])
@@ -156,8 +156,8 @@ def named_curves(
     ranked = []
     for _, k, link, prefix, linked in shortlist[: 8 * keep]:
         tree = _build(problem, scan, k, link, prefix, linked)
-        price = float(scan.prices[k]) + prefix.price + (link != 1)
-        ranked.append((rank_of(problem, tree, price), tree))
+        total_price = float(scan.prices[k]) + prefix.price + (link != 1)
+        ranked.append((rank_of(problem, tree, total_price), tree))
     ranked.sort(key=lambda item: item[0])
     return [tree for _, tree in ranked[:keep]]
 

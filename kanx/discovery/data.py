@@ -47,7 +47,7 @@ class Data:
         """Number of rows."""
         return len(self.y)
 
-    def rows(self, chosen: Array) -> Data:
+    def rows(self, chosen: NDArray[np.int64]) -> Data:
         """Return the data on a subset of the rows."""
         return Data(self.columns[:, chosen], self.y[chosen], self.weight[chosen], self.scale)
 

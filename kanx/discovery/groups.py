@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kanx.discovery.ridge import RidgeProblem, RidgeUnit, _Projection, descend
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Exponents = tuple[Fraction | float, ...]
 
 
@@ -61,12 +62,13 @@ def nearest_rational(value: float, largest_denominator: int) -> Fraction:
 def gauges(unit: RidgeUnit, limit: int = 3) -> list[tuple[tuple[int, ...], Array, Array]]:
     """Return the best pivot choices as (pivots, gate, directions), simplest first."""
     d, n = unit.directions.shape
-    ranked = []
+    ranked: list[tuple[float, tuple[int, ...], Array, Array]] = []
     for pivots in combinations(range(n), d):
         block = unit.directions[:, pivots]
         if d and np.linalg.cond(block) > 1e3:
             continue
-        directions = np.linalg.solve(block, unit.directions) if d else unit.directions
+        mixed = np.linalg.solve(block, unit.directions) if d else unit.directions
+        directions = np.asarray(mixed, dtype=float)
         gate = unit.gate - unit.gate[list(pivots)] @ directions if d else unit.gate
         entries = np.concatenate([gate, directions.ravel()])
         if np.abs(entries).max(initial=0) > 12:
@@ -118,14 +120,19 @@ def _round_one_gauge(
     for largest in (1, 2, 4):
         gate, directions = unit.gate.copy(), unit.directions.copy()
         for entries in (gate, directions):
-            entries.flat = [float(nearest_rational(e, largest)) for e in entries.flat]
+            entries[...] = _rounded(entries, largest)
         if _loss(problem, gate, directions) <= ceiling:
             return _as_reduction(gate, directions, _loss(problem, gate, directions), largest)
     return _round_in_turn(problem, unit, free_gate, free, ceiling)
 
 
+def _rounded(entries: Array, largest: int) -> Array:
+    flat = [float(nearest_rational(float(e), largest)) for e in entries.ravel()]
+    return np.array(flat).reshape(entries.shape)
+
+
 def _round_in_turn(
-    problem: RidgeProblem, unit: RidgeUnit, free_gate: Array, free: Array, ceiling: float
+    problem: RidgeProblem, unit: RidgeUnit, free_gate: Flags, free: Flags, ceiling: float
 ) -> Reduction:
     """Round the exponent nearest to a half-integer, re-fit the others, and so on."""
     free_gate, free = free_gate.copy(), free.copy()
@@ -136,11 +143,10 @@ def _round_in_turn(
         if not open_entries:
             break
         table = np.vstack([unit.gate, unit.directions])
-        row, column = min(
-            open_entries, key=lambda e: abs(table[e] - float(nearest_rational(table[e], 2)))
-        )
+        halves = np.round(2.0 * table) / 2.0
+        row, column = min(open_entries, key=lambda e: abs(float(table[e] - halves[e])))
         table = table.copy()
-        table[row, column] = float(nearest_rational(table[row, column], 2))
+        table[row, column] = halves[row, column]
         trial_gate, trial_free = free_gate.copy(), free.copy()
         if row == 0:
             trial_gate[column] = False

@@ -89,7 +89,7 @@ def round_exponents(archive: Archive, candidate: Candidate) -> Candidate:
         if not positions:
             return candidate
         values = candidate.tree.constants
-        position = min(positions, key=lambda p: abs(values[p] - round(2 * values[p]) / 2))
+        position = min(positions, key=lambda p: abs(values[p] - np.round(2 * values[p]) / 2))
         accepted = None
         for largest in EXPONENT_DENOMINATORS:
             exact = Fraction(float(values[position])).limit_denominator(largest)

@@ -100,7 +100,7 @@ def _distinct_rows(X: Array, y: Array, weight: Array) -> tuple[Array, Array, Arr
     if len(y) > MOST_ROWS_COMPARED:
         return X, y, weight
     table, index = np.unique(np.c_[X, y], axis=0, return_inverse=True)
-    return table[:, :-1], table[:, -1], np.bincount(index.ravel(), weights=weight)
+    return table[:, :-1], table[:, -1], np.bincount(index.ravel(), weights=weight).astype(float)
 
 
 def _useful_columns(X: Array, names: list[str], notes: list[str]) -> list[int]:

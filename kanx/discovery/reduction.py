@@ -112,16 +112,15 @@ class ReducedSearch:
     allowed: Collection[str] | None = None
     undo: Callable[[Tree], Tree] = identity
 
-    def problem(self, order: int, rows: Array | None = None) -> RidgeProblem:
+    def problem(self, order: int) -> RidgeProblem:
         """State the unit's data at this order of the series."""
         values = self.coordinates.positive_values
         logs = np.log(values).T
         wide = bool(len(values)) and bool((values.max(axis=1) > 50 * values.min(axis=1)).any())
-        full = RidgeProblem(
+        return RidgeProblem(
             logs - logs.mean(axis=0), self.coordinates.axis_values.T, self.target, self.weight,
             order, wide,
         )  # fmt: skip
-        return full if rows is None else full.reduced(rows)
 
     def units(self, n_groups: int, starts: int | None = None) -> list[RidgeUnit]:
         """Return the fitted units with this many groups."""
@@ -189,7 +188,8 @@ class ReducedSearch:
     def _smoothed(self, reduction: Reduction) -> tuple[Array, float, bool]:
         """Return the target, its noise, and whether it was projected on a smooth surface.
 
-        A projection must only remove noise: if a higher order lowers the loss clearly, the misfit is truncation and not noise.
+        A projection must only remove noise: if a higher order lowers the loss clearly, the misfit
+        is truncation and not noise.
         """
         gate = np.array([float(e) for e in reduction.gate])
         groups = np.array([[float(e) for e in g] for g in reduction.groups])

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from kanx.discovery.deadline import Deadline
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class RidgeProblem:
     order: int
     power_chart: bool
 
-    def reduced(self, rows: Array) -> RidgeProblem:
+    def reduced(self, rows: Rows) -> RidgeProblem:
         """Return the problem on a subset of the rows."""
         return RidgeProblem(
             self.logs[rows], self.axes[rows], self.y[rows], self.weight[rows], self.order,
@@ -141,7 +143,7 @@ class _Projection:
             for k in range(n_groups)
         ]
 
-    def jacobian(self, moves_gate: Array, moves: Array) -> Array:
+    def jacobian(self, moves_gate: Flags, moves: Flags) -> Array:
         """Return the projected Jacobian by the free exponents (gate first)."""
         logs = self.problem.logs
         columns = [self.fitted[:, None] * logs[:, moves_gate]]
@@ -154,8 +156,8 @@ def descend(
     problem: RidgeProblem,
     gate: Array,
     directions: Array,
-    free_gate: Array | None = None,
-    free: Array | None = None,
+    free_gate: Flags | None = None,
+    free: Flags | None = None,
     iterations: int = 60,
 ) -> RidgeUnit:
     """Improve the exponents of a unit from one start.

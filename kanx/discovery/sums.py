@@ -7,7 +7,7 @@ the features, which makes the answer the quotient ``(c0 + sum c_k f_k) / (1 - su
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class _Standardised:
     rows: int
     floor: float
 
-    def rank(self, loss: Array | float, price: Array | float) -> Array | float:
+    def rank(self, loss: Any, price: Any) -> Any:
         return self.rows * np.log1p(np.maximum(loss, 0.0) / self.floor) + 3.5 * price
 
 

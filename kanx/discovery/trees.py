@@ -162,7 +162,7 @@ def power(base: Tree, exponent: Tree | Fraction | int | float) -> Tree:
     """Return ``base`` to an exact (Fraction, int) or free (float) exponent."""
     if not isinstance(exponent, Tree):
         is_free = isinstance(exponent, float)
-        exponent = constant(exponent) if is_free else number(Fraction(exponent))
+        exponent = constant(float(exponent)) if is_free else number(Fraction(exponent))
     if exponent.kind == "number":
         if exponent.value == 0:
             return number(1)

@@ -1,0 +1,152 @@
+"""SymbolicRegressor: laws are found, and bad input is answered."""
+
+import numpy as np
+import pytest
+import sympy as sp
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_estimator
+
+import kanx.discovery.engine as engine
+from kanx import SymbolicRegressor
+
+
+def law(name, n=400, noise=0.0, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(1.0, 3.0, (n, 3))
+    a, b, c = X.T
+    y = {
+        "monomial": a * b**2 / c,
+        "relativity": a / np.sqrt(1 - (b / (c + 3)) ** 2),
+        "quotient": (a + b) / (1 + a * b / c**2),
+        "decay": a * np.exp(-b / c),
+        "distance": np.sqrt((a - b) ** 2 + c**2),
+    }[name]
+    if name == "relativity":
+        X[:, 2] += 3
+    return X, y + noise * np.sqrt(np.mean(y**2)) * rng.standard_normal(n)
+
+
+@pytest.mark.parametrize("name", ["monomial", "relativity", "quotient", "decay", "distance"])
+def test_a_law_is_found_exactly_and_holds_on_new_rows(name):
+    X, y = law(name)
+    model = SymbolicRegressor(max_time=60, random_state=0).fit(X, y)
+    X_new, y_new = law(name, seed=1)
+    np.testing.assert_allclose(model.predict(X_new), y_new, rtol=1e-9)
+    assert model.formula_.status == "exact"
+    assert model.formula_.complexity <= 20
+
+
+def test_with_noise_the_form_is_found_and_the_errors_cover_the_constants():
+    X, y = law("decay", n=800, noise=0.05)
+    formula = SymbolicRegressor(max_time=60, random_state=0).fit(X, y).formula_
+    a, b, c = sp.symbols("x0 x1 x2")
+    ratio = sp.simplify(formula.expr / (a * sp.exp(-b / c)))
+    assert abs(float(ratio.subs({a: 2, b: 2, c: 2})) - 1) < 0.02
+    for found in formula.constants:
+        assert abs(abs(found.value) - 1.0) < 4 * found.standard_error
+
+
+def test_the_front_trades_accuracy_for_complexity():
+    X, y = law("distance")
+    front = SymbolicRegressor(max_time=20, random_state=0).fit(X, y).front_
+    assert list(front["complexity"]) == sorted(front["complexity"])
+    assert front["nrmse"].iloc[-1] < 1e-9 < front["nrmse"].iloc[0]
+
+
+def test_same_seed_same_formula():
+    X, y = law("quotient", noise=0.01)
+    fits = [SymbolicRegressor(max_time=60, random_state=3).fit(X, y) for _ in range(2)]
+    assert fits[0].formula_.expr == fits[1].formula_.expr
+
+
+def test_names_of_a_frame_are_the_symbols():
+    pd = pytest.importorskip("pandas")
+    X, y = law("monomial")
+    model = SymbolicRegressor(random_state=0).fit(pd.DataFrame(X, columns=["m", "v", "r"]), y)
+    assert str(model.formula_.expr) == "m*v**2/r"
+
+
+def test_several_targets_give_several_formulas():
+    X, y = law("monomial", n=200)
+    model = SymbolicRegressor(max_time=10, random_state=0).fit(X, np.c_[y, X[:, 0] + X[:, 1]])
+    assert [str(f.expr) for f in model.formula_] == ["x0*x1**2/x2", "x0 + x1"]
+    assert model.predict(X).shape == (200, 2)
+
+
+@pytest.mark.parametrize(
+    "y", [lambda X: np.full(len(X), 3.0), lambda X: np.zeros(len(X)), lambda X: np.abs(X[:, 0])]
+)
+def test_odd_targets_are_answered(y):
+    X = np.random.default_rng(0).uniform(-2, 2, (120, 2))
+    model = SymbolicRegressor(max_time=10, random_state=0).fit(X, y(X))
+    np.testing.assert_allclose(model.predict(X), y(X), atol=1e-9)
+
+
+def test_sign_changes_zeros_and_constant_columns_do_no_harm():
+    X = np.round(np.random.default_rng(0).uniform(-3, 3, (200, 3)))
+    X = np.c_[X, np.ones(200)]
+    y = X[:, 0] ** 3 - 2 * X[:, 1] * X[:, 2]
+    model = SymbolicRegressor(max_time=20, random_state=0).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), y, atol=1e-8)
+    assert any("x3 is constant" in note for note in model.formula_.notes)
+
+
+def test_twenty_rows_are_enough_for_a_polynomial():
+    X = np.random.default_rng(0).uniform(-1, 1, (20, 1))
+    model = SymbolicRegressor(max_time=20, random_state=0).fit(X, X[:, 0] ** 3 + X[:, 0] ** 2)
+    assert sp.expand(model.formula_.expr - sp.sympify("x0**3 + x0**2")) == 0
+
+
+def test_dummy_variables_are_dropped():
+    X = np.random.default_rng(0).uniform(1, 3, (400, 20))
+    y = X[:, 4] * X[:, 7] ** 2 / X[:, 11]
+    assert SymbolicRegressor(random_state=0).fit(X, y).formula_.used_names == ("x4", "x7", "x11")
+
+
+def test_a_large_table_is_subsampled_and_says_so():
+    X, y = law("monomial", n=3000)
+    model = SymbolicRegressor(max_rows=100, random_state=0).fit(X, y)
+    assert str(model.formula_.expr) == "x0*x1**2/x2"
+    assert any("the search used 100 of 3000 rows" in note for note in model.formula_.notes)
+
+
+def test_an_interrupted_search_returns_its_best_formula(monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine.Search, "_merged_coordinates", interrupt)
+    X, y = law("quotient", noise=0.01)
+    model = SymbolicRegressor(max_time=20, random_state=0).fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+    assert any("interrupted" in note for note in model.formula_.notes)
+
+
+def test_only_allowed_functions_are_used():
+    X, y = law("decay", n=200)
+    model = SymbolicRegressor(max_time=10, functions=["log"], random_state=0).fit(X, y)
+    assert not model.formula_.expr.has(sp.exp, sp.sin, sp.cos, sp.tanh)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_time": 0}, "max_time must be a positive number"),
+        ({"functions": ["sinus"]}, "unknown names"),
+        ({"max_rows": 3}, "max_rows must be at least"),
+    ],
+)
+def test_wrong_options_are_explained(options, message):
+    X, y = law("monomial", n=50)
+    with pytest.raises(ValueError, match=message):
+        SymbolicRegressor(**options).fit(X, y)
+
+
+def test_clone_keeps_the_options():
+    model = SymbolicRegressor(max_time=3, functions=("exp",), n_jobs=2)
+    assert clone(model).get_params() == model.get_params()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Skipping check")
+def test_scikit_learn_accepts_the_estimator():
+    check_estimator(SymbolicRegressor(max_time=2, random_state=0))

@@ -112,7 +112,7 @@ def _write(
     """Build everything, then write: a failure on the way leaves earlier results alone."""
     from kanx.explain import explain
     from kanx.explain.report import Trial, render
-    from kanx.explain.written import written_formulas
+    from kanx.explain.written import written_text
     from kanx.persistence import save
 
     X, y = data.take(rows)
@@ -137,7 +137,7 @@ def _write(
         notes=[*data.notes, *notes],
         settings=settings,
     )
-    formulas = "\n\n".join(str(formula) for formula in written_formulas(view))
+    formulas = written_text(view)
     _working("")
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("model.kanx", "formula.txt", "report.html")]

@@ -5,15 +5,22 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
+from kanx.commands.models import load_estimator, rows_over_ranges
+
 
 def run(arguments: Namespace) -> None:
-    """Print the formula of every output of a saved model."""
-    from kanx.explain.written import written_formulas
-    from kanx.persistence import load
+    """Print the formula of every output of a saved model.
 
-    formulas = written_formulas(load(arguments.model))
+    The rows it was fitted on are not in the file: how close a sketch comes is measured over rows
+    spread evenly over the ranges that the model has seen.
+    """
+    from kanx.explain import explain
+    from kanx.explain.written import written_formulas, written_text
+
+    model = load_estimator(arguments.model)
+    view = explain(model, rows_over_ranges(model))
     if arguments.latex:
-        text = "\n".join(formula.latex() for formula in formulas)
+        text = "\n".join(formula.latex() for formula in written_formulas(view))
     else:
-        text = "\n\n".join(str(formula) for formula in formulas)
+        text = written_text(view)
     sys.stdout.write(text + "\n")

@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from kanx.atomic import open_text
+from kanx.commands.models import as_input, load_estimator
 from kanx.csv_table import CsvError, Reader, Rows, numbers, open_csv, place_of, texts
 
 COVERAGE_Z = 1.959964  # standard deviations that hold 95 % of a normal distribution
@@ -19,9 +20,7 @@ COVERAGE_Z = 1.959964  # standard deviations that hold 95 % of a normal distribu
 
 def run(arguments: Namespace) -> None:
     """Write a CSV file with one line of predictions per row."""
-    from kanx.persistence import load
-
-    model = load(arguments.model)
+    model = load_estimator(arguments.model)
     outside = unseen = count = 0
     with (
         open_csv(arguments.file, arguments.header) as reader,
@@ -85,15 +84,6 @@ def _columns(path: str, rows: Rows, places: list[int], model: Any) -> dict[str, 
     return found
 
 
-def _matrix_or_table(model: Any, X: dict[str, np.ndarray]) -> Any:
-    # a model fitted on an array has no names, and takes arrays alone
-    if hasattr(model, "feature_names_in_"):
-        return X
-    if any(values.dtype == object for values in X.values()):
-        return np.column_stack([values.astype(object) for values in X.values()])
-    return np.column_stack(list(X.values()))
-
-
 def _head(model: Any) -> list[str]:
     if hasattr(model, "classes_"):
         return ["prediction", *(f"probability of {label}" for label in model.classes_)]
@@ -105,7 +95,7 @@ def _head(model: Any) -> list[str]:
 
 
 def _predictions(model: Any, X: dict[str, np.ndarray]) -> Iterator[list[str]]:
-    table = _matrix_or_table(model, X)
+    table = as_input(model, X)
     if hasattr(model, "classes_"):
         probabilities = model.predict_proba(table)
         winners = model.classes_[probabilities.argmax(1)]

@@ -76,6 +76,17 @@ def written_formulas(view: Explanation) -> list[Formula]:
     return found
 
 
+def written_text(view: Explanation) -> str:
+    """Return `written_formulas` as text, or a sentence that says why there are none."""
+    formulas = written_formulas(view)
+    if formulas:
+        return "\n\n".join(str(formula) for formula in formulas)
+    return (
+        f"The model has {view.subject.network.n_edges} curves; written out they would be no "
+        "formula that anybody reads."
+    )
+
+
 def _target(subject: Subject, output: int) -> str:
     name = subject.target_names[output]
     return name if subject.link == "identity" else f"logit({name})"

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from scipy.interpolate import BSpline
 from scipy.special import expit
 
+import kanx
+from kanx.explain.edge_evidence import edge_evidence
 from kanx.explain.edge_fit import X
 from kanx.explain.edge_forms import forms
 from kanx.explain.fitting import fit_edge
@@ -88,9 +90,23 @@ def test_the_curves_own_noise_is_not_explained():
     covariance = 0.09 * np.linalg.inv(basis.T @ basis)
     sd = np.sqrt(np.einsum("np,pq,nq->n", basis, covariance, basis))
     by_sd = fit_edge(x, values, standard_deviation=sd, basis=basis)
-    by_covariance = fit_edge(x, values, basis=basis, covariance=covariance)
-    assert by_sd.best.name == by_covariance.best.name == "square"
-    assert by_sd.fits[0].loss == pytest.approx(by_covariance.fits[0].loss, rel=1e-6)
+    by_information = fit_edge(x, values, basis=basis, information=basis.T @ basis / 0.09)
+    assert by_sd.best.name == by_information.best.name == "square"
+    assert by_sd.fits[0].loss == pytest.approx(by_information.fits[0].loss, rel=1e-6)
+
+
+def test_functions_are_recognised_behind_the_shrinkage_of_a_learned_network():
+    rng = np.random.default_rng(0)
+    z = rng.uniform(-1, 1, (400, 4))
+    z[:, 2] = rng.uniform(0.1, 2, 400)
+    truth = np.sin(4 * z[:, 0]) + np.exp(1.5 * z[:, 1]) / 2 + np.log(z[:, 2]) + z[:, 3] ** 2
+    model = kanx.KANRegressor(edge="gp", hidden="additive", random_state=0)
+    model.fit(z, truth + 0.05 * rng.normal(size=400))
+    subject = kanx.explain(model, z).subject
+    for column, name in enumerate(("sin", "exp", "log", "square")):
+        evidence = edge_evidence(subject.members[0], subject.x, 0, (column, 0))
+        found = fit_edge(*evidence[:2], basis=evidence.basis, information=evidence.information)
+        assert found.is_explained and name in {fit.name for fit in (found.best, *found.ties)}
 
 
 def test_standard_errors_cover_the_truth():
@@ -205,7 +221,7 @@ def test_unusable_curves_are_refused(a, b, message):
     with pytest.raises(ValueError, match=message):
         fit_edge(a, b)
     with pytest.raises(ValueError, match="pass the basis"):
-        fit_edge(x, x, covariance=np.eye(3))
+        fit_edge(x, x, information=np.eye(3))
     with pytest.raises(ValueError, match="basis must have shape"):
         fit_edge(x, x, basis=np.eye(3))
 

@@ -21,6 +21,7 @@ from kanx.explain.varpro import ROUNDING, Solution, Whitened, fit_forms
 _POLYNOMIALS = {"identity": 1, "square": 2, "cube": 3, "fourth_power": 4}
 _MOST_POINTS = 1000
 _MOST_REPORTED = 6  # forms whose expressions are built
+_LEAST_KNOWN = 1e-9  # relative size of what a basis or its information can still tell
 _CONFIDENCE = 0.999
 _TIE_BITS = log2(20)
 _GROUP_TIE_BITS = log2(1000)
@@ -60,7 +61,7 @@ def fit_edge(
     *,
     standard_deviation: ArrayLike | None = None,
     basis: ArrayLike | None = None,
-    covariance: ArrayLike | None = None,
+    information: ArrayLike | None = None,
     functions: Collection[str] | None = None,
     tolerance: float = 1e-2,
 ) -> EdgeSymbols:
@@ -77,9 +78,9 @@ def fit_edge(
         Columns whose combinations the learned curve is made of, such as B-splines at ``x``. A
         function is then compared with the curve only after projection on them, so that a spline
         that cuts off a pole is still recognised. Without it the points are independent.
-    covariance : array, shape (p, p), optional
-        Covariance of the coefficients of ``basis``, without the prior; it takes the place of
-        ``standard_deviation``.
+    information : array, shape (p, p), optional
+        Precision of the coefficients of ``basis`` from the data alone, without any prior; it
+        takes the place of ``standard_deviation``, and what has none is not compared.
     functions : collection of str, optional
         Names of the functions of ``kanx.functions`` allowed, ``"power"`` (``x**p`` with a free
         p) and ``"rational"`` (a quotient of polynomials); all by default.
@@ -99,7 +100,7 @@ def fit_edge(
     """
     x, y, sd, basis = _checked(x, y, standard_deviation, basis)
     axis = Axis.of(x)
-    curve = _whiten(axis.to_t(x), y, sd, basis, covariance)
+    curve = _whiten(axis.to_t(x), y, sd, basis, information)
     allowed = _POLYNOMIALS.keys() if functions is None else set(functions) & _POLYNOMIALS.keys()
     found: list[Candidate] = []
     found += [Polynomial.fit(curve, degree) for degree in (0, *(_POLYNOMIALS[n] for n in allowed))]
@@ -159,7 +160,7 @@ def _checked(
 
 
 def _whiten(
-    t: Array, y: Array, sd: Array | None, basis: Array | None, covariance: ArrayLike | None
+    t: Array, y: Array, sd: Array | None, basis: Array | None, information: ArrayLike | None
 ) -> Whitened:
     """Return the curve in coordinates of equal, independent errors.
 
@@ -168,22 +169,21 @@ def _whiten(
     """
     least = ROUNDING * (np.abs(y).max() + np.finfo(float).tiny)
     if basis is None:
-        if covariance is not None:
-            raise ValueError("covariance is that of the coefficients of a basis; pass the basis")
+        if information is not None:
+            raise ValueError("information is on the coefficients of a basis; pass the basis too")
         weight = np.ones_like(y) if sd is None else 1 / np.maximum(sd, least)
         return Whitened(t, weight, y * weight, sd is not None)
-    orthonormal, scales, rows = np.linalg.svd(basis, full_matrices=False)
-    kept = scales > 1e-10 * scales.max()
-    orthonormal = orthonormal[:, kept]
-    if covariance is not None:
-        to_values = scales[kept, None] * rows[kept]
-        variances, axes = np.linalg.eigh(to_values @ covariance @ to_values.T)
-        noise = np.sqrt(np.maximum(variances, least**2))
-        operator = (orthonormal @ axes).T / noise[:, None]
-    else:
-        variance = 1.0 if sd is None else np.sum(sd**2) / orthonormal.shape[1]
-        operator = orthonormal.T / max(np.sqrt(variance), least)
-    return Whitened(t, operator, operator @ y, sd is not None or covariance is not None)
+    if information is not None:
+        precisions, axes = np.linalg.eigh(np.asarray(information, dtype=float))
+        known = precisions > _LEAST_KNOWN * precisions.max()
+        weighted_axes = axes[:, known] * np.sqrt(precisions[known])
+        operator = weighted_axes.T @ np.linalg.pinv(basis, rcond=1e-10)
+        return Whitened(t, operator, operator @ y, True)
+    orthonormal, scales, _ = np.linalg.svd(basis, full_matrices=False)
+    orthonormal = orthonormal[:, scales > _LEAST_KNOWN * scales.max()]
+    variance = 1.0 if sd is None else np.sum(sd**2) / orthonormal.shape[1]
+    operator = orthonormal.T / max(np.sqrt(variance), least)
+    return Whitened(t, operator, operator @ y, sd is not None)
 
 
 def _bits(fit: Candidate, curve: Whitened) -> float:
@@ -227,7 +227,8 @@ def _is_within_noise(fit: Candidate | EdgeFit, curve: Whitened) -> bool:
 
 def _explains(fit: EdgeFit, curve: Whitened, tolerance: float) -> bool:
     """Return whether the residual is within the tolerance or within the curve's uncertainty."""
-    return fit.loss <= tolerance**2 * curve.variation or _is_within_noise(fit, curve)
+    agrees = fit.loss <= tolerance**2 * curve.variation
+    return bool(agrees or _is_within_noise(fit, curve))
 
 
 def _is_white(fit: EdgeFit, x: Array, y: Array) -> bool:
@@ -238,4 +239,4 @@ def _is_white(fit: EdgeFit, x: Array, y: Array) -> bool:
     residual = y - fit.predict(x)
     square = float(residual @ residual) + np.finfo(float).tiny
     ratio = float(np.sum(np.diff(residual) ** 2)) / square
-    return (1 - ratio / 2) * np.sqrt(len(x)) < stats.norm.ppf(_CONFIDENCE)
+    return bool((1 - ratio / 2) * np.sqrt(len(x)) < stats.norm.ppf(_CONFIDENCE))

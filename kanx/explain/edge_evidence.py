@@ -1,0 +1,90 @@
+"""What the data say about one edge of a fitted network, apart from its prior.
+
+A learned curve is smoother and smaller than the truth, because its prior pulls it so. Comparing
+functions with it would reward those that look shrunk. The likelihood part of the edge's Gaussian
+posterior, with the other edges integrated out, has no such bias.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from kanx.training.coordinates import Block
+    from kanx.training.evidence import Fit
+
+
+class EdgeEvidence(NamedTuple):
+    """Hold a curve as the data alone would have it, ready for ``fitting.fit_edge``.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,)
+        Input of the edge and value of the curve in the network's units, row by row.
+    basis : ndarray, shape (n, p)
+        Derivative of the curve by the edge's coordinates.
+    information : ndarray, shape (p, p)
+        Precision of the coordinates from the data alone; singular where the data say nothing.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    basis: NDArray[np.float64]
+    information: NDArray[np.float64]
+
+
+def edge_evidence(
+    fit: Fit, entering: Tensor, layer: int, edge: tuple[int, int]
+) -> EdgeEvidence | None:
+    r"""Return the likelihood of one edge's curve; None for a pruned edge.
+
+    With the posterior :math:`N(w, C)` of the edge and its prior :math:`N(0, \alpha^{-1} I)`, the
+    likelihood has precision :math:`H = C^{-1} - \alpha I` and mean :math:`H^{+} C^{-1} w`.
+
+    Parameters
+    ----------
+    fit : Fit
+        A network with its posterior.
+    entering : Tensor, (rows, in)
+        What enters the layer.
+    layer : int
+        Index into ``network.all_layers``.
+    edge : (int, int)
+        Input and output of the layer.
+    """
+    blocks = fit.posterior.coordinates.layer_blocks(layer)
+    block = next(block for block in blocks if edge[0] in block.columns)
+    own = block.columns.index(edge[0]), edge[1]
+    if not block.bundle.mask[own] > 0:
+        return None
+    mean, covariance, prior = _posterior(fit, block, own)
+    precision = torch.linalg.inv(covariance)
+    information = precision - prior * torch.eye(len(mean), dtype=mean.dtype)
+    information = (information + information.mT) / 2
+    likeliest = torch.linalg.pinv(information, rtol=1e-9, hermitian=True) @ (precision @ mean)
+    with torch.no_grad():
+        x = entering[:, block.columns].to(torch.float64)
+        gradients = block.bundle.gradients(x)  # (rows, p, in, out or 1)
+        by_parameter = gradients[:, :, own[0], own[1] if gradients.shape[-1] > 1 else 0]
+        basis = by_parameter @ block.factor[own[0]]
+        y = block.bundle.curves(x)[:, own[0], own[1]] + basis @ (likeliest - mean)
+    arrays = (part.numpy() for part in (x[:, own[0]], y, basis, information))
+    return EdgeEvidence(*arrays)
+
+
+def _posterior(fit: Fit, block: Block, own: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean (p,), covariance (p, p) and prior precision of an edge's coordinates."""
+    posterior = fit.posterior
+    factor = block.factor[own[0]]
+    parameters = block.bundle.stacked_parameters()[:, own[0], own[1]].detach().double()
+    mean = torch.linalg.solve_triangular(factor, parameters[:, None], upper=False)[:, 0]
+    in_parameters = posterior.parameter_covariance(block, own)
+    half = torch.linalg.solve_triangular(factor, in_parameters, upper=False)
+    covariance = torch.linalg.solve_triangular(factor, half.mT, upper=False)
+    group = block.first_group + own[0] * block.shape[2] + own[1]
+    return mean, covariance, posterior.precision[group]

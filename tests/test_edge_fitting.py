@@ -95,6 +95,15 @@ def test_the_curves_own_noise_is_not_explained():
     assert by_sd.fits[0].loss == pytest.approx(by_information.fits[0].loss, rel=1e-6)
 
 
+def test_an_offset_that_the_information_does_not_see_is_taken_from_the_curve():
+    values, basis = spline(np.tanh(3 * x - 5), 12)
+    centred = basis - basis.mean(axis=0)
+    curve = centred @ np.linalg.lstsq(basis, values, rcond=None)[0] + 7
+    found = fit_edge(x, curve, basis=centred, information=centred.T @ centred / 1e-8)
+    assert found.best.name in ("tanh", "sigmoid")
+    np.testing.assert_allclose(found.best.predict(x).mean(), curve.mean(), rtol=1e-9)
+
+
 def test_functions_are_recognised_behind_the_shrinkage_of_a_learned_network():
     rng = np.random.default_rng(0)
     z = rng.uniform(-1, 1, (400, 4))

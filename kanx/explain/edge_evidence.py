@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kanx.training.coordinates import Block
     from kanx.training.evidence import Fit
 
+_LEAST_GAIN = 1e-9  # relative precision below which the data have said nothing
+
 
 class EdgeEvidence(NamedTuple):
     """Hold a curve as the data alone would have it, ready for ``fitting.fit_edge``.
@@ -43,8 +45,8 @@ def edge_evidence(
 ) -> EdgeEvidence | None:
     r"""Return the likelihood of one edge's curve; None for a pruned edge.
 
-    With the posterior :math:`N(w, C)` of the edge and its prior :math:`N(0, \alpha^{-1} I)`, the
-    likelihood has precision :math:`H = C^{-1} - \alpha I` and mean :math:`H^{+} C^{-1} w`.
+    With the posterior :math:`N(w, C)` of the edge and its prior :math:`N(0, A^{-1})`, the
+    likelihood has precision :math:`H = C^{-1} - A` and mean :math:`H^{+} C^{-1} w`.
 
     Parameters
     ----------
@@ -62,29 +64,39 @@ def edge_evidence(
     own = block.columns.index(edge[0]), edge[1]
     if not block.bundle.mask[own] > 0:
         return None
-    mean, covariance, prior = _posterior(fit, block, own)
-    precision = torch.linalg.inv(covariance)
-    information = precision - prior * torch.eye(len(mean), dtype=mean.dtype)
-    information = (information + information.mT) / 2
-    likeliest = torch.linalg.pinv(information, rtol=1e-9, hermitian=True) @ (precision @ mean)
+    factor = block.factor[own[0]]
+    parameters = block.bundle.stacked_parameters()[:, own[0], own[1]].detach().double()
+    mean = torch.linalg.solve(factor, parameters)
+    likeliest, information = _likelihood(fit, block, own, mean)
     with torch.no_grad():
         x = entering[:, block.columns].to(torch.float64)
         gradients = block.bundle.gradients(x)  # (rows, p, in, out or 1)
         by_parameter = gradients[:, :, own[0], own[1] if gradients.shape[-1] > 1 else 0]
-        basis = by_parameter @ block.factor[own[0]]
+        basis = by_parameter @ factor
         y = block.bundle.curves(x)[:, own[0], own[1]] + basis @ (likeliest - mean)
     arrays = (part.numpy() for part in (x[:, own[0]], y, basis, information))
     return EdgeEvidence(*arrays)
 
 
-def _posterior(fit: Fit, block: Block, own: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean (p,), covariance (p, p) and prior precision of an edge's coordinates."""
+def _likelihood(
+    fit: Fit, block: Block, own: tuple[int, int], mean: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the likeliest coordinates of an edge, (p,), and their precision, (p, p).
+
+    Coordinates that took no part in the fit stay where they are, with precision zero.
+    """
     posterior = fit.posterior
-    factor = block.factor[own[0]]
-    parameters = block.bundle.stacked_parameters()[:, own[0], own[1]].detach().double()
-    mean = torch.linalg.solve_triangular(factor, parameters[:, None], upper=False)[:, 0]
-    in_parameters = posterior.parameter_covariance(block, own)
-    half = torch.linalg.solve_triangular(factor, in_parameters, upper=False)
-    covariance = torch.linalg.solve_triangular(factor, half.mT, upper=False)
-    group = block.first_group + own[0] * block.shape[2] + own[1]
-    return mean, covariance, posterior.precision[group]
+    p, n_inputs, n_outputs = block.shape
+    place = block.start + (torch.arange(p) * n_inputs + own[0]) * n_outputs + own[1]
+    living = posterior.living[place]
+    members = (torch.cumsum(posterior.living, 0) - 1)[place[living]]
+    precision = torch.linalg.inv(posterior.covariance[members][:, members])
+    prior = posterior.precision[posterior.coordinates.group[place[living]]]
+    gained = precision - torch.diag(prior)
+    gained = (gained + gained.mT) / 2
+
+    likeliest, information = mean.clone(), torch.zeros(p, p, dtype=mean.dtype)
+    weighted = precision @ mean[living]
+    likeliest[living] = torch.linalg.pinv(gained, rtol=_LEAST_GAIN, hermitian=True) @ weighted
+    information[living.outer(living)] = gained.flatten()
+    return likeliest, information

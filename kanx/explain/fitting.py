@@ -177,13 +177,24 @@ def _whiten(
         precisions, axes = np.linalg.eigh(np.asarray(information, dtype=float))
         known = precisions > _LEAST_KNOWN * precisions.max()
         weighted_axes = axes[:, known] * np.sqrt(precisions[known])
-        operator = weighted_axes.T @ np.linalg.pinv(basis, rcond=1e-10)
+        operator = _with_mean(weighted_axes.T @ np.linalg.pinv(basis, rcond=1e-10))
         return Whitened(t, operator, operator @ y, True)
     orthonormal, scales, _ = np.linalg.svd(basis, full_matrices=False)
     orthonormal = orthonormal[:, scales > _LEAST_KNOWN * scales.max()]
     variance = 1.0 if sd is None else np.sum(sd**2) / orthonormal.shape[1]
     operator = orthonormal.T / max(np.sqrt(variance), least)
     return Whitened(t, operator, operator @ y, sd is not None)
+
+
+def _with_mean(operator: Array) -> Array:
+    """Return the operator, and the mean of the points where it does not see a constant.
+
+    The offset of an edge is shared with a bias, so its information may say nothing about it.
+    """
+    size = np.linalg.norm(operator)
+    if np.linalg.norm(operator.sum(axis=1)) > 1e-6 * size:
+        return operator
+    return np.vstack([operator, np.full(operator.shape[1], size / operator.shape[1])])
 
 
 def _bits(fit: Candidate, curve: Whitened) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ class LinearFamily(EdgeFamily):
         Source of the random start.
     """
 
+    is_metric: ClassVar[bool] = True  # whether inputs are measurements, not codes
     coefficients: nn.Parameter
 
     def __init__(

@@ -29,6 +29,7 @@ class Lookup(LinearFamily):
     """
 
     name = "lookup"
+    is_metric = False
     codes: Tensor
 
     def __init__(

@@ -13,6 +13,8 @@ from kanx.layers.base import EdgeFamily
 from kanx.layers.curve_fit import fit_curves
 from kanx.layers.differentiation import value_and_slope
 
+CHUNK = 8  # inputs that `forward` evaluates at once
+
 
 class NonlinearFamily(EdgeFamily):
     r"""Edges of the form :math:`f_{io}(x) = F(t(x); \theta_{io})`, ``t`` in [-1, 1].
@@ -90,10 +92,11 @@ class NonlinearFamily(EdgeFamily):
     def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:
         theta = self.forward_parameters()
         total = x.new_zeros(*x.shape[:-1], self.out_features)
-        for i in range(self.in_features):  # nothing of size (batch, in, out) is formed
-            own = slice(i, i + 1)
+        # a few inputs at a time: nothing of size (batch, in, out) is formed
+        for first in range(0, self.in_features, CHUNK):
+            own = slice(first, first + CHUNK)
             edges = self._edges(x[..., own], theta[:, own], own) * mask[own]
-            total = total + edges[..., 0, :]
+            total = total + edges.sum(-2)
         return total
 
     def forward_parameters(self) -> Tensor:

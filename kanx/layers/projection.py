@@ -67,7 +67,7 @@ def project(
     Lawson and Hanson: Solving Least Squares Problems, chapter 23 (least-distance programming).
     Hettich and Kortanek: Semi-infinite programming, SIAM Review 35, 1993 (exchange of points).
     """
-    if not isinstance(bundle, LinearFamily) or bundle.name == "lookup":
+    if not isinstance(bundle, LinearFamily) or not bundle.is_metric:
         raise TypeError(
             f"curves of the family {bundle.name!r} cannot be constrained; choose one that is "
             "linear in its coefficients, such as 'gp', 'spline' or 'slaf'"

@@ -94,7 +94,6 @@ class SLAF(LinearFamily):
         means = torch.where(powers % 2 == 0, 1 / (powers + 1), 0.0)
         deviations = (1 / (2 * powers + 1) - means**2 + 1e-8).sqrt()
         dtype = torch.get_default_dtype()
-        shape = (degree, in_features)
         self.register_buffer("means", means[:, None].repeat(1, in_features).to(dtype))
         self.register_buffer("deviations", deviations[:, None].repeat(1, in_features).to(dtype))
         if start == "near_identity":

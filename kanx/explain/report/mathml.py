@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xml.dom.minidom import Element
+from xml.dom.minidom import Document, Element
 
 import sympy as sp
 from markupsafe import Markup
@@ -38,7 +38,8 @@ class _Printer(MathMLPresentationPrinter):
 
     def _element(self, name: str, text: str) -> Element:
         element = self.dom.createElement(name)
-        element.appendChild(self.dom.createTextNode(text))
+        # not self.dom's: sympy replaces its text nodes by ones that escape nothing
+        element.appendChild(Document().createTextNode(text))
         return element
 
 
@@ -57,7 +58,7 @@ def mathml(formula: Formula) -> Markup | None:
         sign = "=" if k == 0 else "−" if is_negative else "+"
         # exp(u) rather than e to the u: the exponents of a sum of curves are long
         shown = (-term if is_negative else term).replace(sp.exp, sp.Function("exp"))
-        body = printer._print(shown).toxml()  # the document object escapes every text in it
+        body = printer._print(shown).toxml()
         head = target if k == 0 else ""
         lines.append(
             f"<mtr><mtd>{head}</mtd><mtd><mo>{sign}</mo></mtd><mtd><mrow>{body}</mrow></mtd></mtr>"

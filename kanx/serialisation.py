@@ -120,7 +120,7 @@ def _member(k: int, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     size = int(living.sum())
     if (
         living.shape != (coordinates.size,)
-        or covariance.shape != (size, size)
+        or covariance.shape not in ((size, size), (size,))
         or precision.shape != (coordinates.n_groups,)
     ):
         raise ValueError("the posterior does not fit the network described")

@@ -62,9 +62,12 @@ class Climb:
 
     def __init__(self, network: KAN, x: Tensor, y: Tensor, loss: Loss, weight: Tensor) -> None:
         self.coordinates = Coordinates(network)
-        self.problem = Problem(Linearisation(self.coordinates, x), y, weight)
+        linearisation = Linearisation(self.coordinates, x)
+        self.coordinates.freeze(linearisation.uninformed())
+        self.problem = Problem(linearisation, y, weight)
         self.loss = loss
-        self.w = self.coordinates.read()
+        self.w = self.coordinates.read() * self.coordinates.alive()
+        self.coordinates.write(self.w)
         self.precision = torch.ones(self.coordinates.n_groups, dtype=torch.float64)
         self.precision[-1] = BIAS_PRECISION
         self.damping = 1e-3

@@ -23,9 +23,15 @@ from torch import Tensor
 
 from kanx.network import KAN
 from kanx.training.climb import Climb
+from kanx.training.coordinates import Coordinates
 from kanx.training.losses import Loss
+from kanx.training.matrix_free import MatrixFreeClimb
+from kanx.training.missing import average_where_never_missing
 from kanx.training.posterior import Posterior
 from kanx.training.pruning import prune_edges
+
+# beyond this many coordinates the curvature is kept as its diagonal
+DENSE_LIMIT = 3000
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,8 @@ def fit_evidence(
         Called with the round and the log evidence after every round; stops the fit by True.
     """
     weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
-    climb = Climb(network, x, y, loss, weight)
+    large = int(Coordinates(network).alive().sum()) > DENSE_LIMIT
+    climb = (MatrixFreeClimb if large else Climb)(network, x, y, loss, weight)
     trace: list[float] = []
     enough = max(settings.tol * weight.sum().item(), 0.05)
     converged = stopped = False
@@ -112,6 +119,7 @@ def fit_evidence(
         stopped = on_round(len(trace) - 1, trace[-1]) if on_round is not None else False
         recent = trace[-4:]
         converged = len(recent) == 4 and max(recent) - min(recent) < 3 * enough
-    if settings.prune and not stopped:
+    if settings.prune and not (stopped or large):
         prune_edges(climb)
+    average_where_never_missing(network, x, weight)
     return Fit(network, climb.posterior, climb.evidence, climb.loss, trace, converged)

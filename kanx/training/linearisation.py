@@ -38,6 +38,16 @@ class Linearisation:
         with torch.no_grad():
             return self._forward(w, slice(None))[1]
 
+    def uninformed(self) -> Tensor:
+        """Say which coordinates no row depends on, such as those of values never missing."""
+        flags = torch.zeros(self.coordinates.size, dtype=torch.bool)
+        for block in self.coordinates.blocks:
+            features = self._input_features.get(block.start)
+            if features is not None:
+                silent = (features == 0).all(0).expand(block.shape)  # (p, in, out)
+                flags[block.start : block.stop] = silent.flatten()
+        return flags
+
     def jacobian(self, w: Tensor, rows: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Return outputs and Jacobian on some rows; the network must be set to ``w``.
 

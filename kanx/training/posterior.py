@@ -15,7 +15,8 @@ class Posterior:
     ----------
     coordinates : Coordinates
     living : Tensor, bool (size,)
-    covariance : Tensor, (living, living)
+    covariance : Tensor, (living, living) or (living,)
+        The whole matrix, or only its diagonal where the network is too large for one.
     precision : Tensor, (n_groups,)
         Prior precision of every group of coordinates.
     noise_precision : Tensor, (outputs,), optional
@@ -36,13 +37,28 @@ class Posterior:
         self.precision = precision
         self.noise_precision = noise_precision
 
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether only the variances of the coordinates are known."""
+        return self.covariance.dim() == 1
+
+    def variances(self) -> Tensor:
+        """Return the variance of every living coordinate, ``(living,)``."""
+        return self.covariance if self.is_diagonal else self.covariance.diagonal()
+
+    def between(self, members: Tensor) -> Tensor:
+        """Return the covariance of some living coordinates, ``(members, members)``."""
+        if self.is_diagonal:
+            return torch.diag(self.covariance[members])
+        return self.covariance[members][:, members]
+
     def effective_parameters(self) -> Tensor:
         r"""Return :math:`\gamma` of every group, ``(n_groups,)``; zero where pruned."""
         group = self.coordinates.group[self.living]
         ones = torch.ones(len(group), dtype=torch.float64)
         zeros = torch.zeros(self.coordinates.n_groups, dtype=torch.float64)
         count = zeros.index_add(0, group, ones)
-        spread = zeros.index_add(0, group, self.covariance.diagonal())
+        spread = zeros.index_add(0, group, self.variances())
         return (count - self.precision * spread).clamp_min(0)
 
     def log_bayes_factors(self, w: Tensor) -> Tensor:
@@ -59,7 +75,7 @@ class Posterior:
         for label, members in zip(labels.tolist(), order.split(counts.tolist()), strict=True):
             if label == self.coordinates.n_groups - 1:
                 continue
-            block = self.covariance[members][:, members]
+            block = self.between(members)
             mean = own[members]
             factor, info = torch.linalg.cholesky_ex(block)
             if int(info) != 0:
@@ -73,16 +89,15 @@ class Posterior:
     def output_variance(self, jacobian: Tensor) -> Tensor:
         """Return the variance of the outputs: ``(rows, outputs, size) -> (rows, outputs)``."""
         own = jacobian[:, :, self.living]
-        return ((own @ self.covariance) * own).sum(-1)
+        spread = own * self.covariance if self.is_diagonal else own @ self.covariance
+        return (spread * own).sum(-1)
 
     def parameter_covariance(self, block: Block, edge: tuple[int, int]) -> Tensor:
         """Return the covariance of one edge's parameters, ``(p, p)``; zero where pruned."""
         p, n, o = block.shape
         i, out = edge
         index = block.start + (torch.arange(p) * n + i) * o + out
-        if not bool(self.living[index[0]]):
-            return torch.zeros(p, p, dtype=torch.float64)
+        living = self.living[index]
         place = torch.cumsum(self.living, 0) - 1
-        members = place[index]
-        factor = block.factor[i]
-        return factor @ self.covariance[members][:, members] @ factor.mT
+        factor = block.factor[i][:, living]
+        return factor @ self.between(place[index[living]]) @ factor.mT

@@ -33,4 +33,4 @@ def random_start(network: KAN, generator: torch.Generator) -> None:
         w[block.start : block.stop] = scale * draw
     for index, start in coordinates.bias_starts.items():
         w[start : start + network.all_layers[index].out_features] = 0
-    coordinates.write(w)
+    coordinates.write(w * coordinates.alive())

@@ -122,7 +122,7 @@ def edge_specs(
     for j, column in enumerate(columns):
         if column.categories is not None:
             count = len(column.categories)
-            specs.append({"family": "lookup", "categories": count, "missing": column.missing})
+            specs.append({"family": "lookup", "categories": count, "missing": True})
             continue
         if isinstance(edge, Mapping):
             family = edge.get(column.name, edge.get(j, "gp"))
@@ -135,5 +135,5 @@ def edge_specs(
             # few sizes, so that edges of one size are evaluated together
             fitting = [size for size in (3, 6) if size >= distinct]
             options["control_points"] = min([*fitting, options["control_points"]])
-        specs.append({"family": family, "missing": column.missing, **options})
+        specs.append({"family": family, "missing": True, **options})
     return specs

@@ -1,0 +1,33 @@
+"""Values of edges whose input was never missing in the data but may be later."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from kanx.layers import LinearFamily
+from kanx.network import KAN
+from kanx.training.coordinates import own_columns
+
+
+def average_where_never_missing(network: KAN, x: Tensor, weight: Tensor) -> None:
+    """Let a missing value count as the curve's mean where the data had none; in place.
+
+    Parameters
+    ----------
+    network : KAN
+    x : Tensor, (rows, in)
+    weight : Tensor, (rows,)
+    """
+    for layer in [network.layers[0], *([] if network.skip is None else [network.skip])]:
+        for bundle, columns in zip(layer.bundles, layer.columns, strict=True):
+            if not isinstance(bundle, LinearFamily) or not bundle.missing:
+                continue
+            own = own_columns(layer, columns, x)
+            complete = ~torch.isnan(own).any(0)
+            with torch.no_grad():
+                values = bundle.stacked_parameters().clone()
+                curves = bundle.curves(torch.where(complete, own, bundle.lower))
+                mean = torch.einsum("n,nio->io", weight / weight.sum(), curves)
+                values[-1, complete] = mean[complete]
+            bundle.load_stacked(values)

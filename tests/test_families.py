@@ -480,6 +480,25 @@ def test_a_generator_decides_the_start_and_the_global_one_rests(case):
     assert torch.equal(first.stacked_parameters(), second.stacked_parameters())
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@every_case
+def test_a_gpu_gives_the_same(case):
+    family = build(case, missing=True)
+    x = inputs(case, 30)
+    twin, far = copy.deepcopy(family).cuda(), x.cuda()
+    upstream = torch.ones(30, OUT, dtype=torch.float64)
+    torch.testing.assert_close(twin(far).cpu(), family(x))
+    torch.testing.assert_close(twin.slopes(far).cpu(), family.slopes(x))
+    jacobian = family.jacobian(x, upstream)
+    torch.testing.assert_close(twin.jacobian(far, upstream.cuda()).cpu(), jacobian)
+    torch.testing.assert_close(twin.prior().cpu(), family.prior())
+    wanted = family.curves(x).detach()
+    twin.refit(far, wanted.cuda())
+    assert twin.stacked_parameters().is_cuda and twin.stacked_parameters().isfinite().all()
+    expression = twin.sympy((0, 0), sympy.Symbol("x", real=True))
+    assert (expression is None) == (family.sympy((0, 0), sympy.Symbol("x", real=True)) is None)
+
+
 # -- the formula -------------------------------------------------------------------------------
 
 

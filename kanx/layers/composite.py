@@ -110,7 +110,7 @@ class Composite(EdgeFamily):
         starts = []
         for k in range(max(map(len, own))):
             pieces = [
-                part_starts[k % len(part_starts)] if part_starts else 0 * values
+                part_starts[k % len(part_starts)].to(values) if part_starts else 0 * values
                 for part_starts, values in zip(
                     own, self.stacked_parameters().detach().split(self._sizes()), strict=True
                 )

@@ -54,7 +54,7 @@ def fit_curves(
     penalty = ridge * size * precision
     best, lowest = present, torch.full(targets.shape[1:], torch.inf).to(targets)
     for start in (present, *starts):
-        found, loss = _descend(bundle, x, targets, weight, start, penalty, screening)
+        found, loss = _descend(bundle, x, targets, weight, start.to(present), penalty, screening)
         better = loss < lowest
         best, lowest = torch.where(better, found, best), torch.where(better, loss, lowest)
     return _descend(bundle, x, targets, weight, best, penalty, iterations)[0]

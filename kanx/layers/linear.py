@@ -130,7 +130,7 @@ class LinearFamily(EdgeFamily):
         return (self.expand_derivative(x) * pulled).sum(-2)
 
     def prior(self) -> Tensor:
-        precision = self.basis_prior()
+        precision = self.basis_prior().to(self.lower.device)
         if not self.missing:
             return precision
         full = torch.zeros(self.in_features, self.n_basis + 1, self.n_basis + 1).to(precision)

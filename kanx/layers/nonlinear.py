@@ -132,7 +132,7 @@ class NonlinearFamily(EdgeFamily):
         self.load_stacked(fit_curves(twin, x, targets, w, twin.refit_starts()).to(self.lower))
 
     def prior(self) -> Tensor:
-        diagonal = self.prior_diagonal().double()
+        diagonal = self.prior_diagonal().double().to(self.lower.device)
         if self.missing:
             diagonal = torch.cat([diagonal, torch.ones(1).to(diagonal)])
         return torch.diag(diagonal).expand(self.in_features, -1, -1)

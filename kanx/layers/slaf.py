@@ -169,10 +169,10 @@ class SLAF(LinearFamily):
             return [constant.item(), *scaled.tolist()]
         if self.basis_name == "hermite":
             norms = [math.sqrt(math.factorial(j)) for j in range(self.n_basis)]
-            powers = hermite_e.herme2poly(c.numpy() / norms).tolist()
+            powers = hermite_e.herme2poly(c.cpu().numpy() / norms).tolist()
         else:
             convert = legendre.leg2poly if self.basis_name == "legendre" else chebyshev.cheb2poly
-            powers = convert(c.numpy()).tolist()
+            powers = convert(c.cpu().numpy()).tolist()
         return powers + [0.0] * (self.n_basis - len(powers))
 
     def basis_sympy(

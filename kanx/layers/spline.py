@@ -118,7 +118,7 @@ class BSpline(LinearFamily):
         from scipy.interpolate import BSpline as ScipySpline
         from scipy.interpolate import PPoly
 
-        knots = self.knots[:, index].double().numpy()
+        knots = self.knots[:, index].double().cpu().numpy()
         k = self.degree
         if self.extrapolate == "family":  # the basis falls to zero beyond the domain
             step = np.arange(1, k + 1) * (knots[-1] - knots[0])

@@ -252,7 +252,8 @@ def moved(page, name, value):
         f"""(() => {{
           const labels = [...document.querySelectorAll('.inputs .name')];
           const label = labels.find(l => l.textContent === {json.dumps(name)});
-          const control = document.getElementById(label.getAttribute('for'));
+          let control = document.getElementById(label.getAttribute('for'));
+          if (control.type === 'range') control = control.nextElementSibling.firstElementChild;
           control.value = {json.dumps(value)};
           control.dispatchEvent(new Event(control.tagName === 'SELECT' ? 'change' : 'input'));
           return document.querySelector('.prediction').textContent;

@@ -180,7 +180,7 @@ def _settle_task(data: Data) -> None:
     if data.task == "auto":
         distinct = np.unique(data.target)
         whole = not is_text and bool((distinct == np.round(distinct)).all())
-        few = len(distinct) == 2 or (whole and len(distinct) <= MAX_NUMERIC_CLASSES)
+        few = len(distinct) == 2 or (whole and 2 < len(distinct) <= MAX_NUMERIC_CLASSES)
         data.task = "classification" if is_text or few else "regression"
         if few and not is_text and len(distinct) > 2:
             data.notes.append(

@@ -26,6 +26,7 @@ def run(arguments: Namespace) -> None:
     folder = Path(arguments.out)
     _check_folder(folder)
     hidden = parse_hidden(arguments.hidden)
+    _check_edge(arguments.edge)
     data = read_data(
         arguments.file,
         arguments.target,
@@ -154,6 +155,20 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(f"--out {folder}: {existing} is a file, expected a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"--out {folder}: the folder {existing} cannot be written")
+
+
+def _check_edge(name: str) -> None:
+    """Refuse an unknown family, and one that is nothing without options of its own."""
+    from kanx.layers.registry import family_class
+
+    family = family_class(name)
+    try:
+        family(1, 1)
+    except TypeError:
+        raise ValueError(
+            f"--edge {name!r} needs options that the command line does not take; use "
+            "kanx.KANRegressor in Python"
+        ) from None
 
 
 def _described(data: Data) -> str:

@@ -125,7 +125,7 @@ def test_every_edge_and_topology_fits(edge, hidden):
     rng = np.random.default_rng(0)
     X = rng.uniform(-2, 3, (120, 2))
     y = np.exp(X[:, 0] / 2) + np.abs(X[:, 1])
-    model = KANRegressor(edge=edge, hidden=hidden, n_estimators=2, max_iter=25, random_state=0)
+    model = KANRegressor(edge=edge, hidden=hidden, n_estimators=1, max_iter=12, random_state=0)
     assert model.fit(X, y).score(X, y) > 0.93
 
 

@@ -6,27 +6,30 @@ import torch
 
 from kanx.training.climb import Climb
 
+PRICE = 0.5
 
-def prune_edges(climb: Climb, rounds: int = 3, margin: float = 0.1) -> None:
-    """Remove edges as long as the log evidence does not fall.
 
-    Candidates are the edges whose log Bayes factor against zero (Savage-Dickey) is negative. Each
-    may be superfluous beside the others without all being so: many go at once, the fit is
-    repeated, and if the evidence fell half as many are tried from the same place.
+def prune_edges(climb: Climb, price: float = PRICE, rounds: int = 3) -> None:
+    """Remove the lines and bends that do not earn their price in log evidence.
+
+    Candidates are the groups whose log Bayes factor against zero (Savage-Dickey) is below the
+    price. Each may be superfluous beside the others without all being so: many go at once, the
+    fit is repeated, and if the evidence fell by more than the price of one, half as many are
+    tried from the same place.
 
     Parameters
     ----------
     climb : Climb
         After its climb; changed in place.
+    price : float, default=0.5
+        Log evidence that a line or the bends of an edge must bring.
     rounds : int, default=3
         Rounds of re-fitting after every removal.
-    margin : float, default=0.1
-        Loss of log evidence that counts as none.
     """
     while True:
         factors = climb.posterior.log_bayes_factors(climb.w)
         order = torch.argsort(factors)
-        count = int((factors < 0).sum())
+        count = int((factors < price).sum())
         while count > 0:
             before = climb.snapshot()
             doomed = torch.zeros(len(factors), dtype=torch.bool)
@@ -36,7 +39,7 @@ def prune_edges(climb: Climb, rounds: int = 3, margin: float = 0.1) -> None:
             for _ in range(rounds):
                 climb.update()
                 climb.descend()
-            if climb.evidence >= before.evidence - margin:
+            if climb.evidence >= before.evidence - price:
                 break
             climb.restore(before)
             count //= 2

@@ -9,6 +9,7 @@ import torch
 
 from kanx.explain.curves import node_names, sum_names
 from kanx.explain.formula import Formula
+from kanx.explain.nesting import nested
 from kanx.explain.subject import Subject
 from kanx.layers import KANLayer
 
@@ -124,11 +125,11 @@ def _sums(layer: KANLayer, values: list[sp.Expr]) -> list[sp.Expr] | None:
 
 
 def _edge(layer: KANLayer, i: int, o: int, value: sp.Expr) -> sp.Expr | None:
+    """Write one edge in terms of what enters it; None where its family has no closed form."""
     bundle, place = layer.edge(i)
-    # a plain symbol in between: expressions with piecewise values are then substituted whole
-    symbol = sp.Dummy("u")
-    expr = bundle.sympy((place, o), symbol)
-    return None if expr is None else expr.xreplace({symbol: value})
+    if value.is_Symbol:
+        return bundle.sympy((place, o), value)
+    return nested(bundle, (place, o), value)
 
 
 def _number(value: float) -> sp.Float:

@@ -18,7 +18,7 @@ INK = "#303030"
 
 
 def plot_network(
-    view: Explanation, ax: Axes | None = None, *, max_inputs: int = 50, max_curves: int = 40
+    view: Explanation, ax: Axes | None = None, *, max_inputs: int = 50, max_curves: int = 50
 ) -> Axes:
     """Draw the network: curves on the edges, thickness by importance, pruned edges faint.
 
@@ -29,7 +29,7 @@ def plot_network(
         Drawn into; by default a new figure of the size that the network needs.
     max_inputs : int, default=50
         Inputs that are drawn, the most important ones.
-    max_curves : int, default=40
+    max_curves : int, default=50
         Curves that are drawn between two layers, the most important ones; the others are lines.
 
     Returns

@@ -1,0 +1,232 @@
+"""Pictures: axes in, axes out; what must be seen is drawn, nothing overlaps, nothing changes."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.testing.compare import compare_images
+
+import kanx
+from kanx import KAN
+from kanx.explain import plots
+from kanx.explain.plots.network_layout import BOX, lay_out
+from kanx.tables import Column
+
+BASELINES = Path(__file__).parent / "baseline"
+
+
+@pytest.fixture(autouse=True)
+def plain_style():
+    with plt.rc_context({**matplotlib.rcParamsDefault, "backend": "Agg"}):
+        yield
+    plt.close("all")
+
+
+def explained(widths, **options):
+    """Explain a network whose curves are set by a formula, the same on every machine."""
+    net = KAN(list(widths), edge="spline", random_state=0, **options).double()
+    for k, (_, bundle, _) in enumerate(net.bundles()):
+        shape = bundle.stacked_parameters().shape
+        wave = torch.sin(torch.arange(np.prod(shape), dtype=torch.float64) * (1.3 + k))
+        bundle.load_stacked(wave.reshape(tuple(shape)))
+    inputs = net.in_features
+    x = np.cos(np.arange(60)[:, None] * (1 + np.arange(inputs)) * 0.7) * 0.9
+    return kanx.explain(net, {f"input {j}": x[:, j] for j in range(inputs)})
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Explain a network of a number, a number that may be missing, and a category."""
+    edges = [
+        {"family": "spline"},
+        {"family": "spline", "missing": True},
+        {"family": "lookup", "categories": 3},
+    ]
+    net = KAN([3, 1], edge=edges, random_state=0).double()
+    for _, bundle, _ in net.bundles():
+        shape = bundle.stacked_parameters().shape
+        wave = torch.sin(torch.arange(np.prod(shape), dtype=torch.float64) * 2.1)
+        bundle.load_stacked(wave.reshape(tuple(shape)))
+    x = np.cos(np.arange(60)[:, None] * np.array([0.7, 1.3, 1.0]))
+    x[::7, 1] = np.nan
+    x[:, 2] = np.arange(60) % 3
+    view = kanx.explain(net, {"speed": x[:, 0], "depth": x[:, 1], "kind": x[:, 2]})
+    view.subject.columns[1] = Column("depth", None, True, -1.0, 1.0)
+    view.subject.columns[2] = Column("kind", ("oak", "elm", "ash"), False, 0.0, 2.0)
+    view.subject.units = {"speed": "m/s", "y": "kg"}
+    return view
+
+
+def pictures(mixed):
+    """Return every picture by name."""
+    hidden = explained([3, 2, 1], skip=True)
+    return {
+        "curves": lambda: plots.plot_curves(mixed.curves),
+        "network_mixed": lambda: plots.plot_network(mixed).figure,
+        "network_hidden": lambda: plots.plot_network(hidden).figure,
+        "waterfall": lambda: plots.plot_waterfall(mixed.local(), row=3).figure,
+        "beeswarm": lambda: plots.plot_beeswarm(mixed.local()).figure,
+        "importances": lambda: plots.plot_importances(mixed.importances).figure,
+        "surface": lambda: hidden.plot_surface("input 0", "input 1").figure,
+        "interactions": lambda: plots.plot_interactions(hidden.interactions).figure,
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "curves",
+        "network_mixed",
+        "network_hidden",
+        "waterfall",
+        "beeswarm",
+        "importances",
+        "surface",
+        "interactions",
+    ],
+)
+def test_pictures_look_as_they_did(name, mixed, tmp_path, request):
+    figure = pictures(mixed)[name]()
+    found = tmp_path / f"{name}.png"
+    figure.savefig(found, dpi=50, metadata={"Software": None})
+    baseline = BASELINES / f"{name}.png"
+    if not baseline.exists():
+        pytest.fail(f"there is no {baseline}; look at {found} and copy it there if it is right")
+    # fonts differ a little between versions of freetype
+    assert compare_images(str(baseline), str(found), tol=12) is None
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts if text.get_text()]
+
+
+@pytest.mark.parametrize("inputs", [2, 30, 50])
+def test_nothing_overlaps_in_the_drawing_of_a_network(inputs):
+    view = explained([inputs, 1])
+    ax = view.plot_network()
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts if text.get_text()]
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[k + 1 :])
+    layout = lay_out(view, 50, 50)
+    for places in (
+        [edge.box for edge in layout.edges if edge.box is not None],
+        [node.at for node in layout.nodes[0]],
+    ):
+        apart = np.abs(np.diff(sorted(place[1] for place in places)))
+        assert (apart >= BOX[1]).all()
+    assert len(texts(ax)) == inputs + 1
+
+
+@pytest.mark.parametrize("widths", [[2, 5, 1], [30, 4, 2], [3, [1, [2]], 1], [3, 2, 2, 1]])
+def test_boxes_of_deeper_networks_stay_apart(widths):
+    view = explained(widths, skip=True)
+    layout = lay_out(view, 50, 40)
+    boxes = [edge.box for edge in layout.edges if edge.box is not None]
+    assert boxes
+    for k, (x, y) in enumerate(boxes):
+        for u, v in boxes[k + 1 :]:
+            assert abs(x - u) >= BOX[0] or abs(y - v) >= BOX[1]
+    assert all(layout.lower < y < layout.upper for _, y in boxes)
+
+
+def test_names_are_long_strange_and_still_literal():
+    net = KAN([2, 1], edge="spline", random_state=0)
+    names = ["a$b_{c}$ \\frac", "the quick brown fox jumps over the lazy dog twice"]
+    x = np.random.default_rng(0).uniform(-1, 1, (30, 2))
+    view = kanx.explain(net, dict(zip(names, x.T, strict=True)))
+    for ax in (view.plot_network(), *view.plot().axes, plots.plot_beeswarm(view.local())):
+        ax.figure.canvas.draw()
+
+
+def test_pictures_are_drawn_into_the_given_axes(mixed):
+    for draw in (
+        lambda ax: plots.plot_curve(mixed.curves[0], ax),
+        lambda ax: plots.plot_network(mixed, ax),
+        lambda ax: plots.plot_waterfall(mixed.local(), ax=ax),
+        lambda ax: plots.plot_beeswarm(mixed.local(), ax=ax),
+        lambda ax: plots.plot_importances(mixed.importances, ax=ax),
+        lambda ax: plots.plot_interactions(mixed.interactions, ax=ax),
+    ):
+        _, ax = plt.subplots()
+        before = len(plt.get_fignums())
+        assert draw(ax) is ax
+        assert len(plt.get_fignums()) == before
+
+
+def test_axes_carry_names_and_units(mixed):
+    ax = plots.plot_curve(mixed.curves[0])
+    assert ax.get_xlabel() == "speed [m/s]"
+    assert ax.get_ylabel() == "effect on y [kg]"
+    bars = plots.plot_curve(mixed.curves.select(source="kind")[0])
+    assert [t.get_text() for t in bars.get_xticklabels()] == ["oak", "elm", "ash"]
+
+
+def test_missing_values_are_marked(mixed):
+    ax = plots.plot_curve(mixed.curves.select(source="depth")[0])
+    assert "missing" in texts(ax)
+
+
+def test_pruned_curves_say_so_and_are_left_out_of_the_overview():
+    view = explained([3, 1])
+    mask = torch.ones(3, 1)
+    mask[1] = 0
+    view.subject.network.layers[0].set_mask(mask)
+    assert "pruned" in texts(plots.plot_curve(view.curves[1]))
+    labels = [ax.get_xlabel() for ax in view.plot().axes if ax.get_visible()]
+    assert sorted(labels) == ["input 0", "input 2"]
+
+
+def test_a_waterfall_ends_at_the_prediction(mixed):
+    local = mixed.local()
+    ax = plots.plot_waterfall(local, row=5, most=2)
+    labels = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert labels[-1] == "prediction" and "1 other inputs" in labels
+    bars = [patch for patch in ax.patches if patch.get_width() != 0]
+    total = local.base[0] + sum(bar.get_width() for bar in bars)
+    assert total == pytest.approx(local.prediction[5, 0])
+
+
+def test_training_and_coverage_are_drawn_from_a_fitted_model():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0, 1, (120, 1))
+    y = np.sin(6 * X[:, 0]) + 0.2 * rng.normal(size=120)
+    model = kanx.KANRegressor(random_state=0).fit(X[:60], y[:60])
+    view = kanx.explain(model, X[:60])
+    lines = plots.plot_trace(view).lines
+    np.testing.assert_allclose(lines[0].get_ydata(), model.model_.members[0].trace)
+    shares = plots.coverage(model, X[60:], y[60:])
+    inside = model.predict_interval(X[60:], 0.95)
+    hits = (y[60:] >= inside[:, 0]) & (y[60:] <= inside[:, 1])
+    assert shares[9, 0] == pytest.approx(hits.mean())
+    ax = plots.plot_coverage(model, X[60:], y[60:])
+    np.testing.assert_allclose(ax.lines[-1].get_ydata(), shares[:, 0])
+    with pytest.raises(TypeError, match="needs a classifier"):
+        plots.plot_calibration(model, X, y)
+
+
+def test_calibration_bins_hold_the_observed_shares():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 1))
+    y = rng.uniform(size=200) < 1 / (1 + np.exp(-2 * X[:, 0]))
+    model = kanx.KANClassifier(random_state=0).fit(X, y)
+    ax = plots.plot_calibration(model, X, y, bins=4)
+    line = ax.containers[0].lines[0]
+    order = np.argsort(model.predict_proba(X)[:, 1], kind="stable")
+    np.testing.assert_allclose(line.get_ydata(), y[order].reshape(4, 50).mean(1))
+    with pytest.raises(TypeError, match="needs a regressor"):
+        plots.plot_coverage(model, X, y)
+
+
+def test_pictures_that_cannot_be_drawn_say_why():
+    view = explained([2, 1])
+    with pytest.raises(ValueError, match="no record of its training"):
+        plots.plot_trace(view)
+    with pytest.raises(ValueError, match="no curve to draw"):
+        plots.plot_curves([])

@@ -106,8 +106,8 @@ def test_an_offset_that_the_information_does_not_see_is_taken_from_the_curve():
 
 def test_functions_are_recognised_behind_the_shrinkage_of_a_learned_network():
     rng = np.random.default_rng(0)
-    z = rng.uniform(-1, 1, (400, 4))
-    z[:, 2] = rng.uniform(0.1, 2, 400)
+    z = rng.uniform(-1, 1, (400, 5))
+    z[:, 2] = rng.uniform(0.1, 2, 400)  # z[:, 4] has no effect
     truth = np.sin(4 * z[:, 0]) + np.exp(1.5 * z[:, 1]) / 2 + np.log(z[:, 2]) + z[:, 3] ** 2
     model = kanx.KANRegressor(edge="gp", hidden="additive", random_state=0)
     model.fit(z, truth + 0.05 * rng.normal(size=400))
@@ -116,6 +116,7 @@ def test_functions_are_recognised_behind_the_shrinkage_of_a_learned_network():
         evidence = edge_evidence(subject.members[0], subject.x, 0, (column, 0))
         found = fit_edge(*evidence[:2], basis=evidence.basis, information=evidence.information)
         assert found.is_explained and name in {fit.name for fit in (found.best, *found.ties)}
+    assert edge_evidence(subject.members[0], subject.x, 0, (4, 0)) is None
 
 
 def test_standard_errors_cover_the_truth():

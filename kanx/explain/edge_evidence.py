@@ -62,32 +62,37 @@ def edge_evidence(
     blocks = fit.posterior.coordinates.layer_blocks(layer)
     block = next(block for block in blocks if edge[0] in block.columns)
     own = block.columns.index(edge[0]), edge[1]
-    if not block.bundle.mask[own] > 0:
+    place = _place(block, own)
+    if not fit.posterior.living[place].any():
         return None
-    factor = block.factor[own[0]]
-    parameters = block.bundle.stacked_parameters()[:, own[0], own[1]].detach().double()
-    mean = torch.linalg.solve(factor, parameters)
-    likeliest, information = _likelihood(fit, block, own, mean)
     with torch.no_grad():
         x = entering[:, block.columns].to(torch.float64)
+        curve = block.bundle.curves(x)[:, own[0], own[1]]
         gradients = block.bundle.gradients(x)  # (rows, p, in, out or 1)
-        by_parameter = gradients[:, :, own[0], own[1] if gradients.shape[-1] > 1 else 0]
-        basis = by_parameter @ factor
-        y = block.bundle.curves(x)[:, own[0], own[1]] + basis @ (likeliest - mean)
-    arrays = (part.numpy() for part in (x[:, own[0]], y, basis, information))
-    return EdgeEvidence(*arrays)
+    by_parameter = gradients[:, :, own[0], own[1] if gradients.shape[-1] > 1 else 0]
+    factor = block.factor[own[0]]
+    basis = by_parameter @ factor
+    parameters = block.bundle.stacked_parameters()[:, own[0], own[1]].detach().double()
+    mean = torch.linalg.solve(factor, parameters)
+    likeliest, information = _likelihood(fit, place, mean, basis)
+    y = curve + basis @ (likeliest - mean)
+    return EdgeEvidence(*(part.numpy() for part in (x[:, own[0]], y, basis, information)))
 
 
-def _likelihood(
-    fit: Fit, block: Block, own: tuple[int, int], mean: Tensor
-) -> tuple[Tensor, Tensor]:
+def _place(block: Block, own: tuple[int, int]) -> Tensor:
+    """Return where an edge's coordinates stand among all, (p,)."""
+    p, n_inputs, n_outputs = block.shape
+    return block.start + (torch.arange(p) * n_inputs + own[0]) * n_outputs + own[1]
+
+
+def _likelihood(fit: Fit, place: Tensor, mean: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     """Return the likeliest coordinates of an edge, (p,), and their precision, (p, p).
 
-    Coordinates that took no part in the fit stay where they are, with precision zero.
+    Coordinates that were pruned from the fit, such as all bends of a straight edge, stay where
+    they are. If they would move the curve, the precision of all is taken in proportion to the
+    spread of the basis over the rows, as it is for an edge alone.
     """
     posterior = fit.posterior
-    p, n_inputs, n_outputs = block.shape
-    place = block.start + (torch.arange(p) * n_inputs + own[0]) * n_outputs + own[1]
     living = posterior.living[place]
     members = (torch.cumsum(posterior.living, 0) - 1)[place[living]]
     precision = torch.linalg.inv(posterior.covariance[members][:, members])
@@ -95,8 +100,14 @@ def _likelihood(
     gained = precision - torch.diag(prior)
     gained = (gained + gained.mT) / 2
 
-    likeliest, information = mean.clone(), torch.zeros(p, p, dtype=mean.dtype)
+    likeliest = mean.clone()
     weighted = precision @ mean[living]
     likeliest[living] = torch.linalg.pinv(gained, rtol=_LEAST_GAIN, hermitian=True) @ weighted
+    centred = basis - basis.mean(0)
+    spread = centred.mT @ centred
+    if (spread.diagonal()[~living] > _LEAST_GAIN * spread.diagonal().max()).any():
+        per_spread = (gained.diagonal() / spread.diagonal()[living]).median().clamp_min(0)
+        return likeliest, per_spread * spread
+    information = torch.zeros_like(spread)
     information[living.outer(living)] = gained.flatten()
     return likeliest, information

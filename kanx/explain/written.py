@@ -30,6 +30,7 @@ PLAIN = (
     "power",
 )
 MOST_CURVES = 60  # of a formula that anybody would read
+TOLERANCE = 1e-4  # of a curve's variance, that something simpler may lose
 
 
 def written_formulas(view: Explanation) -> list[Formula]:
@@ -170,15 +171,20 @@ def _sketch(subject: Subject, curve: Curve, symbol: sp.Symbol) -> sp.Expr:
     on_grid = np.interp(grid, *_distinct(x, y))
     fits = fit_edge(grid, on_grid, functions=PLAIN).fits[:3]
     candidates = [(fit.in_terms_of(symbol), fit.predict(x)) for fit in fits]
-    candidates.append(_cubic(x, y, symbol))
-    errors = [np.mean((y - values) ** 2) for _, values in candidates]
-    best = int(np.argmin(np.where(np.isfinite(errors), errors, np.inf)))
-    return candidates[best][0]
+    # the polynomial first: a function must do better than what is simpler to read
+    candidates.insert(0, _polynomial(x, y, symbol))
+    errors = np.array([np.mean((y - values) ** 2) for _, values in candidates])
+    errors[1:] += TOLERANCE * y.var()
+    return candidates[int(np.argmin(np.where(np.isfinite(errors), errors, np.inf)))][0]
 
 
-def _cubic(x: Array, y: Array, symbol: sp.Symbol) -> tuple[sp.Expr, Array]:
-    """Return the polynomial of degree 3, or less for few distinct points, and its values."""
-    fitted = np.polynomial.Polynomial.fit(x, y, min(3, len(np.unique(x)) - 1))
+def _polynomial(x: Array, y: Array, symbol: sp.Symbol) -> tuple[sp.Expr, Array]:
+    """Return the lowest polynomial that does nearly as well as a cubic, and its values."""
+    highest = min(3, len(np.unique(x)) - 1)
+    fits = [np.polynomial.Polynomial.fit(x, y, degree) for degree in range(1, highest + 1)]
+    errors = [float(np.mean((fitted(x) - y) ** 2)) for fitted in fits]
+    allowed = errors[-1] + TOLERANCE * float(y.var())
+    fitted = next(f for f, error in zip(fits, errors, strict=True) if error <= allowed)
     terms = [_float(float(c)) * symbol**k for k, c in enumerate(fitted.convert().coef)]
     return sp.Add(*terms), fitted(x)
 

@@ -170,10 +170,15 @@ def _node(
     shown = name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + "…"
     style = colour(place if is_output and layout.has_output_colours else 0)
     tip = name if is_output else f"{name}: {100 * weight:.1f} % of the variance"
-    side = {"x": x + 10} if is_output else {"x": x - 10, "class_": f"end{faint}"}
+    if is_output:
+        label = tag("text", shown, x=x + 10, y=f"{y + 4:.1f}")
+    elif layer == 0:
+        label = tag("text", shown, x=x - 10, y=f"{y + 4:.1f}", class_=f"end{faint}")
+    else:  # lines arrive from the left
+        label = tag("text", shown, x=x, y=f"{y - 8:.1f}", class_=f"middle over{faint}")
     return [
         tag("circle", cx=x, cy=f"{y:.1f}", r=4.5, class_=f"node {style}{faint}", data_tip=tip),
-        tag("text", shown, y=f"{y + 4:.1f}", **side),
+        label,
         *_thumbnail(leaving, x + 12, y - THUMB_HEIGHT / 2, layout),
     ]
 

@@ -10,7 +10,8 @@ from sympy.printing.mathml import MathMLPresentationPrinter
 
 from kanx.explain.formula import Formula
 
-MOST_OPERATIONS = 250  # a longer formula is shown as text alone
+MOST_LINES = 80
+MOST_OPERATIONS = 25  # on a line
 MOST_TERMS_ON_A_LINE = 2
 DIGITS = 4
 
@@ -46,14 +47,17 @@ class _Printer(MathMLPresentationPrinter):
 def mathml(formula: Formula) -> Markup | None:
     """Return ``target = formula`` as an element, a line for every term of a long sum.
 
-    None where the formula is too long to be read so.
+    None where a line would be too long to be read, or hold conditions.
     """
-    if formula.expr.count_ops() > MOST_OPERATIONS:
+    terms = _terms(formula)
+    if len(terms) > MOST_LINES or any(term.count_ops() > MOST_OPERATIONS for term in terms):
+        return None
+    if formula.expr.has(sp.Piecewise):
         return None
     printer = _Printer({"mul_symbol": "dot"})
     target = printer._print(sp.Symbol(formula.target)).toxml()
     lines = []
-    for k, term in enumerate(_terms(formula)):
+    for k, term in enumerate(terms):
         is_negative = k > 0 and term.could_extract_minus_sign()
         sign = "=" if k == 0 else "−" if is_negative else "+"
         # exp(u) rather than e to the u: the exponents of a sum of curves are long

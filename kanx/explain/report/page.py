@@ -23,6 +23,7 @@ from kanx.explain.report.drawing import drawing
 from kanx.explain.report.markup import json_block
 from kanx.explain.report.playable import largest_error, playable
 from kanx.explain.report.scales import number
+from kanx.explain.report.shares import Shares, input_shares
 from kanx.explain.report.trial import Trial
 from kanx.explain.written import written_formulas
 
@@ -70,12 +71,13 @@ def render(
         target_name = "the target" if view.link != "identity" else story.listed(view.target_names)
     if formulas is None:
         formulas = written_formulas(view)
+    shares = input_shares(view)
     gallery = sections.Gallery()
-    pictures = sections.effect_pictures(view, gallery)
+    pictures = sections.effect_pictures(view, gallery, shares)
     groups = sections.edge_groups(view, gallery)
     model = playable(view.subject)
     error = largest_error(model, view.subject, view.random_state)
-    data = _data(view, model.to_dict(), gallery, y)
+    data = _data(view, model.to_dict(), gallery, shares, y)
     script, style = _resource("report.js"), _resource("style.css")
     return _template().render(
         version=kanx.__version__,
@@ -84,11 +86,12 @@ def render(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup(style),
         data=json_block("kanx-data", data),
-        summary=story.summary(view, target_name, trial),
+        summary=story.summary(view, target_name, trial, shares),
         trial=trial,
         scores=sections.score_rows(trial),
         quantity=story.quantity(view, target_name),
-        bars=sections.importance_bars(view),
+        bars=sections.importance_bars(view, shares),
+        share_note=shares.note,
         pruned=story.pruned_inputs(view),
         legend=sections.legend(view),
         curve_note=sections.curve_note(view, target_name),
@@ -108,14 +111,18 @@ def render(
 
 
 def _data(
-    view: Explanation, model: dict[str, Any], gallery: sections.Gallery, y: ArrayLike | None
+    view: Explanation,
+    model: dict[str, Any],
+    gallery: sections.Gallery,
+    shares: Shares,
+    y: ArrayLike | None,
 ) -> dict[str, Any]:
     """Return what the page's script works with."""
     cases, note = choose_cases(view, y)
     return {
         "model": model,
         "additive": view.subject.is_additive,
-        "inputs": [_input(view, j) for j in range(len(view.names))],
+        "inputs": [_input(view, j, shares) for j in range(len(view.names))],
         "outputs": [view.subject.output_label(k) for k in range(view.subject.n_outputs)],
         "classes": class_names(view),
         "cases": [case.to_dict() for case in cases],
@@ -124,7 +131,7 @@ def _data(
     }
 
 
-def _input(view: Explanation, j: int) -> dict[str, Any]:
+def _input(view: Explanation, j: int, shares: Shares) -> dict[str, Any]:
     """Describe a column for its slider."""
     column = view.subject.columns[j]
     values = view.subject.x[:, j].numpy()
@@ -143,7 +150,7 @@ def _input(view: Explanation, j: int) -> dict[str, Any]:
         "categories": None if column.categories is None else [str(c) for c in column.categories],
         "missing": column.missing,
         "alive": column.name not in story.pruned_inputs(view),
-        "share": float(view.importances.features[j].mean()),
+        "share": float(shares.values[j]),
         "means": means,
     }
 

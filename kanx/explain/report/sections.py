@@ -16,6 +16,7 @@ from kanx.explain.formula import Formula
 from kanx.explain.report.mathml import mathml
 from kanx.explain.report.panels import colour, hover_data, panel
 from kanx.explain.report.scales import number
+from kanx.explain.report.shares import Shares
 from kanx.explain.report.story import pruned_inputs, quantity
 from kanx.explain.report.surfaces import surface_map
 from kanx.explain.report.trial import Trial
@@ -46,17 +47,16 @@ class Gallery:
         return {"title": title, "subtitle": subtitle, "svg": drawn}
 
 
-def effect_pictures(view: Explanation, gallery: Gallery) -> list[dict[str, Any]]:
+def effect_pictures(view: Explanation, gallery: Gallery, shares: Shares) -> list[dict[str, Any]]:
     """Draw the effect of every living input on all outputs, the most important first."""
     gone = set(pruned_inputs(view))
     several = view.subject.n_outputs > 1
     found = []
-    for j in view.importances.ranking():
+    for j in shares.ranking:
         if view.names[j] in gone:
             continue
         curves = list(view.effects.select(source=view.names[j], alive=True))
-        share = view.importances.features[j].mean()
-        subtitle = f"{100 * share:.1f} %"
+        subtitle = f"{100 * shares.values[j]:.1f} %"
         names = [curve.target if several else "" for curve in curves]
         found.append(gallery.picture(curves, view.subject.input_label(j), subtitle, names))
     return found
@@ -94,12 +94,11 @@ def legend(view: Explanation) -> list[dict[str, str]]:
     return [{"name": name, "style": colour(k)} for k, name in enumerate(view.target_names)]
 
 
-def importance_bars(view: Explanation) -> list[dict[str, Any]]:
+def importance_bars(view: Explanation, shares: Shares) -> list[dict[str, Any]]:
     """Return the shares of the living inputs, the largest first, with their errors."""
-    share = view.importances.features.mean(1)
-    std = np.nan_to_num(view.importances.features_std.mean(1))
+    share, std = shares.values, np.nan_to_num(shares.std)
     gone = set(pruned_inputs(view))
-    order = [j for j in view.importances.ranking() if view.names[j] not in gone]
+    order = [j for j in shares.ranking if view.names[j] not in gone]
     most = max((float(share[j] + 1.96 * std[j]) for j in order), default=1.0) or 1.0
     found = []
     for j in order:

@@ -9,6 +9,7 @@ import numpy as np
 from kanx.explain.curves import Curve
 from kanx.explain.explanation import Explanation
 from kanx.explain.report.scales import number
+from kanx.explain.report.shares import Shares
 from kanx.explain.report.trial import Trial
 
 HIGH_CORRELATION = 0.9
@@ -17,14 +18,14 @@ MOST_NAMED = 8
 FLAT = 0.02  # of a curve's range: a smaller way back does not count as a turn
 
 
-def summary(view: Explanation, target_name: str, trial: Trial | None) -> list[str]:
+def summary(view: Explanation, target_name: str, trial: Trial | None, shares: Shares) -> list[str]:
     """Return what a reader in a hurry must know, in sentences."""
     sentences = [_what(view, target_name)]
     if trial is not None:
         sentences.append(_how_well(trial))
-    sentences.append(_what_matters(view))
+    sentences.append(_what_matters(view, shares))
     if view.subject.is_additive and view.subject.n_outputs == 1:
-        sentences += _shapes(view, target_name)
+        sentences += _shapes(view, target_name, shares)
     pruned = pruned_inputs(view)
     if pruned:
         one = len(pruned) == 1
@@ -163,11 +164,9 @@ def _scores_text(scores: object, short: bool = False) -> str:
     return ", ".join(words)
 
 
-def _what_matters(view: Explanation) -> str:
-    share = view.importances.features.mean(1)
-    std = view.importances.features_std.mean(1)
-    order = view.importances.ranking()
-    top = [j for j in order[:3] if share[j] > 0]
+def _what_matters(view: Explanation, shares: Shares) -> str:
+    share, std = shares.values, shares.std
+    top = [j for j in shares.ranking[:3] if share[j] > 0]
     if not top:
         return "No input has any effect: the model is a constant."
     named = [
@@ -181,10 +180,10 @@ def _what_matters(view: Explanation) -> str:
     return f"{lead} of the predictions' variance {verb} in through {listed(named)}."
 
 
-def _shapes(view: Explanation, target_name: str) -> list[str]:
+def _shapes(view: Explanation, target_name: str, shares: Shares) -> list[str]:
     """Describe the curves of the three most important inputs, in one paragraph."""
     found = []
-    for j in view.importances.ranking()[:3]:
+    for j in shares.ranking[:3]:
         curves = view.curves.select(source=view.names[j], alive=True)
         if len(curves) == 1:
             found.append(shape(curves[0]))
@@ -197,7 +196,8 @@ def shape(curve: Curve) -> str:
     name = curve.source
     if curve.labels is not None:
         high, low = int(curve.value.argmax()), int(curve.value.argmin())
-        return f"by {name} is highest for {curve.labels[high]}, lowest for {curve.labels[low]}"
+        labels = curve.labels
+        return f"is highest where {name} is {labels[high]} and lowest where it is {labels[low]}"
     low, high = np.quantile(curve.support.rug, [0.01, 0.99]) if len(curve.support.rug) else (0, 0)
     inner = (curve.grid >= low) & (curve.grid <= high)
     if inner.sum() < 3:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from kanx.training.starts import random_start
 # a denser curvature matrix than this many coordinates is not worth its time by default
 LARGEST = 1500
 HIDDEN_WIDTHS = (2, 4, 8)
+# of GP edges on the inputs, in spacings of the control points
+LENGTH_SCALES = (1.25, 2.0, 3.0)
 # interactions are not looked for in fewer rows than this many per input
 ROWS_PER_INPUT = 10
 
@@ -88,6 +90,27 @@ class Task:
         return (hidden + self.outputs) * per_input + hidden * outer * self.outputs
 
 
+def choose_length_scale(task: Task) -> tuple[Task, Fit]:
+    """Choose the length-scale of GP edges on the inputs by the additive model's evidence.
+
+    Returns the task with that length-scale and the additive fit. Where the edges are no GP, or
+    the user has set their kernel, there is one candidate.
+    """
+    free = [
+        spec["family"] == "gp" and not {"length_scale", "kernel"} & spec.keys()
+        for spec in task.edges
+    ]
+    candidates = []
+    for scale in LENGTH_SCALES if any(free) else (None,):
+        edges = [
+            {**spec, "length_scale": scale} if own else spec
+            for spec, own in zip(task.edges, free, strict=True)
+        ]
+        own_task = replace(task, edges=edges)
+        candidates.append((own_task, own_task.fit(())))
+    return max(candidates, key=lambda candidate: candidate[1].evidence)
+
+
 def select(task: Task, n_estimators: int) -> list[Fit]:
     """Choose between the additive model and hidden layers by evidence.
 
@@ -101,7 +124,7 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     n_estimators : int
         Starts with hidden nodes in all; see `near_best` for those that are returned.
     """
-    additive = task.fit(())
+    task, additive = choose_length_scale(task)
     if task.weight.sum() < ROWS_PER_INPUT * len(task.edges):
         return [additive]
     fits: list[Fit] = []

@@ -12,7 +12,7 @@ from kanx.layers.registry import family_class
 from kanx.tables import Column
 from kanx.training.evidence import Fit, Settings
 from kanx.training.losses import Loss
-from kanx.training.selection import Task, near_best, select
+from kanx.training.selection import Task, choose_length_scale, near_best, select
 
 # grid of an edge that sees an input, and of one that sees a hidden node
 INPUT_OPTIONS: dict[str, dict[str, Any]] = {
@@ -69,10 +69,11 @@ def fit_topology(
     )
     if widths is None:
         return select(task, n_estimators)
+    task, additive = choose_length_scale(task)
+    if not widths:
+        return [additive]
     kst = not isinstance(hidden, str) and len(hidden) == 2 and hidden[0] == "kst"
-    skip = bool(widths) and not kst
-    starts = n_estimators if widths else 1
-    fits = [task.fit(widths, skip=skip, start=k) for k in range(starts)]
+    fits = [task.fit(widths, skip=not kst, start=k) for k in range(n_estimators)]
     averages = len(widths) <= 1
     return near_best(fits) if averages else [max(fits, key=lambda fit: fit.evidence)]
 

@@ -270,3 +270,12 @@ def test_explaining_leaves_the_model_as_it_was(table, deep):
     view = kanx.explain(deep, X)
     view.curves, view.importances, view.effects, view.interactions, view.local(X[:3])
     np.testing.assert_array_equal(deep.predict(X), before)
+
+
+def test_the_report_is_written_whole(tmp_path, table, additive):
+    X, _ = table
+    path = tmp_path / "report.html"
+    kanx.explain(additive, X).to_html(path, title="What drives energy")
+    page = path.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and page.rstrip().endswith("</html>")
+    assert "What drives energy" in page

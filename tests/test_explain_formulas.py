@@ -49,9 +49,8 @@ def rows(count=60):
 
 
 @pytest.mark.parametrize("spec", FAMILIES.values(), ids=FAMILIES.keys())
-@pytest.mark.parametrize("skip", [False, True])
-def test_the_formula_is_the_network(spec, skip):
-    net, x = network(spec, skip=skip), rows()
+def test_the_formula_is_the_network(spec):
+    net, x = network(spec, skip=True), rows()
     formula = kanx.explain(net, x).formula
     wanted = net(torch.tensor(x)).detach().numpy()[:, 0]
     np.testing.assert_allclose(formula.predict(x), wanted, atol=1e-9 * np.abs(wanted).max())

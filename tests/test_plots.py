@@ -9,12 +9,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from matplotlib.testing.compare import compare_images
 
 import kanx
 from kanx import KAN
 from kanx.explain import plots
+from kanx.explain.formula import Formula
 from kanx.explain.plots.network_layout import BOX, lay_out
 from kanx.tables import Column
 
@@ -230,3 +232,17 @@ def test_pictures_that_cannot_be_drawn_say_why():
         plots.plot_trace(view)
     with pytest.raises(ValueError, match="no curve to draw"):
         plots.plot_curves([])
+
+
+def test_the_front_shows_every_formula_and_marks_the_choice():
+    x = sp.Symbol("x")
+    formulas = [
+        Formula(expr, ["x"], scores={"r2_train": r2})
+        for expr, r2 in ((x, 0.5), (x + sp.Float(1.5), 0.9), (sp.sin(x) * x + sp.Float(1.5), 1.0))
+    ]
+    ax = plots.plot_front(formulas, formulas[1])
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.5, 0.1, 1e-16])
+    assert list(ax.lines[0].get_xdata()) == [f.complexity for f in formulas]
+    assert ax.get_ylabel().endswith("r2_train")
+    with pytest.raises(ValueError, match="all have one of the scores"):
+        plots.plot_front(formulas, score="r2_test")

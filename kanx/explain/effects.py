@@ -16,9 +16,9 @@ from kanx.explain.subject import Subject
 from kanx.network import KAN
 from kanx.tables import Column
 
-DRAWS = 16
-BACKGROUND = 48
-POINTS_FOR_ERRORS = 16
+DRAWS = 12
+BACKGROUND = 24
+POINTS_FOR_ERRORS = 12
 EFFECT_LAYER = -1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -222,6 +223,22 @@ class Explanation:
         from kanx.explain.plots import plot_waterfall
 
         return plot_waterfall(self.local(X), row, self._output(output), ax)
+
+    def to_html(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write the report: one HTML file that needs nothing but itself.
+
+        A file that was there is replaced only when the new one is complete.
+
+        Parameters
+        ----------
+        path : str or path
+        **options
+            See `kanx.explain.report.render`.
+        """
+        from kanx.atomic import write_text
+        from kanx.explain.report import render
+
+        write_text(path, render(self, **options))
 
     # -- details -----------------------------------------------------------------------------
 

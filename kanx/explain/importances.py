@@ -29,8 +29,8 @@ class Importances:
     An output's variance is divided among the curves that end there in proportion to
     :math:`\operatorname{var}_n f_e(x_n)`; what reaches a hidden node is divided among its own
     curves in the same way, and so on to the inputs. The shares of all inputs add up to 1 for
-    every output that varies at all. The factors of a multiplication node share by how much each of them moves the
-    product.
+    every output that varies at all. The factors of a multiplication node share by how much each
+    of them moves the product.
 
     Attributes
     ----------

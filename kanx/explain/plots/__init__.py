@@ -6,6 +6,7 @@ Nothing here is shown or saved by itself: ``plot_curve(curve, ax).figure.savefig
 from kanx.explain.plots.beeswarm import plot_beeswarm, plot_importances
 from kanx.explain.plots.calibration import coverage, plot_calibration, plot_coverage
 from kanx.explain.plots.curves import plot_curve, plot_curves, plot_effects_together
+from kanx.explain.plots.front import plot_front
 from kanx.explain.plots.network import plot_network
 from kanx.explain.plots.surface import plot_interactions, plot_surface
 from kanx.explain.plots.trace import plot_trace
@@ -19,6 +20,7 @@ __all__ = [
     "plot_curve",
     "plot_curves",
     "plot_effects_together",
+    "plot_front",
     "plot_importances",
     "plot_interactions",
     "plot_network",

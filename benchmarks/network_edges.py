@@ -81,12 +81,12 @@ def main():
                 for seed in range(options.seeds)
             ]
             by_evidence, by_curve, n_edges = (sum(part) for part in zip(*results, strict=True))
-            right, found = 100 * by_evidence / n_edges
-            naive_right, naive_found = 100 * by_curve / n_edges
+            texts = [
+                "{}: right {:5.1f} %, found {:5.1f} %".format(name, *(100 * counts / n_edges))
+                for name, counts in (("evidence", by_evidence), ("curve", by_curve))
+            ]
             print(
-                f"{family:8s} noise {noise:4.2f}  evidence: right {right:5.1f} %, found {found:5.1f} %"
-                f"  curve: right {naive_right:5.1f} %, found {naive_found:5.1f} %  ({n_edges} edges)",
-                flush=True,
+                f"{family:8s} noise {noise:4.2f}  {'  '.join(texts)}  ({n_edges} edges)", flush=True
             )
 
 

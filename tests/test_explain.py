@@ -279,3 +279,50 @@ def test_the_report_is_written_whole(tmp_path, table, additive):
     page = path.read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and page.rstrip().endswith("</html>")
     assert "What drives energy" in page
+
+
+def test_odd_columns_are_explained(tmp_path):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {
+            "number": rng.normal(size=80),
+            "constant": 1.0,
+            "absent": np.nan,
+            "flag": rng.random(80) > 0.5,
+            "kind": rng.choice(["x", "y", None], 80),
+        }
+    )
+    y = X.number**2 + 2 * X.flag + 0.1 * rng.normal(size=80)
+    model = KANRegressor(hidden=(2,), n_estimators=1, max_iter=6, random_state=0).fit(X, y)
+    view = kanx.explain(model, X)
+    assert len(view.effects) == 5
+    np.testing.assert_allclose(view.importances.features.sum(), 1)
+    local = view.local(X[:3])
+    assert local.shown[0][1:4] == ["1", "missing", str(X.flag[0])]
+    assert view.surface("absent", "kind").joint.shape[1] == 2
+    kanx.save(model, tmp_path / "model.kanx")
+    again = kanx.explain(kanx.load(tmp_path / "model.kanx"), X)
+    for old, new in zip(view.curves, again.curves, strict=True):
+        np.testing.assert_array_equal(old.value, new.value)
+        np.testing.assert_allclose(old.std, new.std)
+    alone = kanx.explain(model, X[:1])
+    np.testing.assert_array_equal(alone.importances.features, 0)  # one row varies in nothing
+    assert len(alone.effects) == 5
+
+
+@pytest.mark.slow
+def test_a_fitted_network_tells_the_share_of_an_interaction():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (400, 3))
+    y = 3 * X[:, 0] * X[:, 1] + np.sin(3 * X[:, 2]) + 0.02 * rng.normal(size=400)
+    model = KANRegressor(hidden=(2,), n_estimators=4, max_iter=25, random_state=0).fit(X, y)
+    view = kanx.explain(model, X)
+    pair, wave = 9 / 9, 0.5 - np.sin(6) / 12  # variances over the uniform square
+    assert model.score(X, y) > 0.999
+    assert view.interactions.pairs[0] == (0, 1)
+    assert view.interactions.share[0, 0] == pytest.approx(pair / (pair + wave), abs=0.04)
+    assert view.interactions.main[2, 0] == pytest.approx(wave / (pair + wave), abs=0.04)
+    assert view.interactions.higher[0] < 0.01
+    effect = view.effects.select(source="x2")[0]
+    np.testing.assert_allclose(effect.value, np.sin(3 * effect.grid), atol=0.1)
+    assert np.isfinite(effect.std).all() and effect.std.max() < 0.5

@@ -59,8 +59,8 @@ class Counterfactuals:
         What was asked for, in words.
     before : ndarray, (outputs,)
     changes : list of Change
-        One per input that can do it alone, and the smallest joint change of the numeric inputs;
-        empty where the search found none within the range of the data.
+        One per input that can do it alone, and the smallest joint change of the numeric inputs
+        where that is smaller; empty where the search found none within the range of the data.
     """
 
     wanted: str
@@ -115,8 +115,13 @@ def find_counterfactuals(
         return Counterfactuals(words, before.numpy(), [_change(subject, row, row)])
     free = [j for j, name in enumerate(subject.names) if name not in fixed]
     found = [f for f in (_alone(subject, row, j, margin) for j in free) if f is not None]
-    together = _together(subject, row, free, margin, found)
-    changes = [_change(subject, row, f) for f in [*found, *together]]
+    changes = [_change(subject, row, f) for f in found]
+    nearest = min([change.distance for change in changes], default=np.inf)
+    joint = _together(subject, row, free, margin, found)
+    if joint is not None:
+        together = _change(subject, row, joint)
+        # one that is hardly smaller than a change of a single input is harder to read
+        changes += [together] if together.distance < 0.999 * nearest else []
     changes.sort(key=lambda change: change.distance)
     return Counterfactuals(words, before.numpy(), changes)
 
@@ -193,11 +198,11 @@ def _bisect(row: Tensor, j: int, bad: Tensor, good: Tensor, margin: Margin) -> T
 
 def _together(
     subject: Subject, row: Tensor, free: list[int], margin: Margin, starts: list[Tensor]
-) -> list[Tensor]:
+) -> Tensor | None:
     """Return the smallest joint change of the numeric inputs, if the search finds one."""
     numeric = [j for j in free if not subject.columns[j].is_categorical and not torch.isnan(row[j])]
     if len(numeric) < 2:
-        return []
+        return None
     scale = _scales(subject)[numeric]
     lower, upper = (
         torch.tensor([getattr(subject.columns[j], end) for j in numeric], dtype=torch.float64)
@@ -238,11 +243,7 @@ def _together(
         reached = _pushed(result.x, margin_at)
         if reached is not None and (best is None or reached @ reached < best @ best):
             best = reached
-    if best is None:
-        return []
-    joint = at(best)
-    known = any(bool(((joint - s)[numeric].abs() <= 1e-6 * scale).all()) for s in usable)
-    return [] if known else [joint]
+    return None if best is None else at(best)
 
 
 def _pushed(step: Array, margin_at: Callable[[Array], float]) -> Array | None:

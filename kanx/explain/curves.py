@@ -284,7 +284,9 @@ def _layer_curves(subject: Subject, layer: int) -> list[Curve]:
     return curves
 
 
-def grid_of(subject: Subject, data: Tensor, j: int, at_input: bool) -> Tensor:
+def grid_of(
+    subject: Subject, data: Tensor, j: int, at_input: bool, points: int = GRID_POINTS
+) -> Tensor:
     """Return where an input's curves are drawn: over the learned range and that of the rows."""
     values = data[:, j][~torch.isnan(data[:, j])]
     if at_input:
@@ -295,7 +297,7 @@ def grid_of(subject: Subject, data: Tensor, j: int, at_input: bool) -> Tensor:
     low, high = values.min().item(), values.max().item()
     if not low < high:
         low, high = low - 0.5, high + 0.5
-    return torch.linspace(low, high, GRID_POINTS, dtype=torch.float64)
+    return torch.linspace(low, high, points, dtype=torch.float64)
 
 
 def support_of(subject: Subject, data: Tensor, j: int, at_input: bool) -> Support:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from kanx.explain.anova import PAIR_NODES, Anova
+from kanx.explain.curves import grid_of
 from kanx.explain.frames import frame_of
 from kanx.explain.marginals import Marginal
 from kanx.explain.subject import Subject
@@ -168,7 +169,7 @@ def read_surface(
     subject: Subject, anova: Anova, first: int, second: int, output: int, points: int = 41
 ) -> Surface:
     """Compute the joint effect of two inputs on a grid over their data."""
-    grids = [_grid(subject, j, points) for j in (first, second)]
+    grids = [grid_of(subject, subject.x, j, True, points) for j in (first, second)]
     interaction = anova.pair(first, second, *grids)[..., output]
     mains = [anova.main(j, g)[:, output] for j, g in zip((first, second), grids, strict=True)]
     joint = interaction + mains[0][:, None] + mains[1]
@@ -186,12 +187,3 @@ def read_surface(
         (subject.input_label(first), subject.input_label(second)),
         subject.output_label(output),
     )
-
-
-def _grid(subject: Subject, column: int, points: int) -> torch.Tensor:
-    categories = subject.columns[column].categories
-    if categories is not None:
-        return torch.arange(len(categories), dtype=torch.float64)
-    values = subject.x[:, column]
-    values = values[~torch.isnan(values)]
-    return torch.linspace(values.min().item(), values.max().item(), points, dtype=torch.float64)

@@ -193,8 +193,11 @@ def _read(model: Any, X: Any) -> Subject:
     link = "identity"
     if hasattr(model, "classes_"):
         link = "logistic" if fitted.network.out_features == 1 else "softmax"
+    network = fitted.network
+    if any(parameter.dtype != torch.float64 for parameter in network.parameters()):
+        network = copy.deepcopy(network).double()
     return Subject(
-        fitted.network.double(),
+        network,
         fitted.columns,
         none,
         fitted.target_mean,

@@ -1,5 +1,7 @@
 """The linear families against independent implementations of the same mathematics."""
 
+import copy
+
 import gpytorch
 import numpy as np
 import pytest
@@ -167,6 +169,19 @@ def test_gp_agrees_with_gpytorch_exact_gp():
     torch.testing.assert_close(
         family.conditional_variance(T)[:, 0], posterior.variance, rtol=0, atol=2e-4
     )
+
+
+def test_gp_takes_any_gpytorch_kernel():
+    kernel = kernels.CosineKernel() * kernels.RBFKernel()
+    family, z, v = gp_case(jitter=1e-4, kernel=kernel)
+    torch.testing.assert_close(family(z[:, None])[:, 0].detach(), v, rtol=0, atol=0.05)
+    t = T.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(family(t).sum(), t)
+    torch.testing.assert_close(family.slopes(T)[:, :, 0].detach(), slope, rtol=1e-6, atol=1e-6)
+    twin = copy.deepcopy(family)
+    torch.testing.assert_close(twin(T), family(T), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="cannot be saved"):
+        family.config()
 
 
 def test_gp_heights_are_the_curve_at_the_control_points():

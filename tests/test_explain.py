@@ -224,6 +224,7 @@ def test_frames_hold_the_same_numbers(table, additive):
     shares = view.importances.to_frame()
     assert shares.share.is_monotonic_decreasing and shares.share.sum() == pytest.approx(1)
     assert len(view.importances.edges_to_frame()) == 3
+    assert set(view.to_frames()) == {"curves", "effects", "importances", "edges", "interactions"}
     terms = view.interactions.to_frame()
     assert terms.share.sum() == pytest.approx(1)
     assert {"base", "mass", "prediction", "outside"} <= set(view.local(X[:2]).to_frame().columns)

@@ -20,7 +20,7 @@ FAMILIES = {
     "spline": {"family": "spline", "intervals": 4},
     "piecewise linear": {"family": "piecewise_linear"},
     "fourier": {"family": "fourier"},
-    "rbf": {"family": "rbf"},
+    "rbf": {"family": "rbf", "centres": 4},
 }
 
 

@@ -100,6 +100,19 @@ class Explanation:
             raise ValueError(f"a surface needs two inputs, got {first!r} twice")
         return read_surface(self.subject, self._anova, i, j, self._output(output))
 
+    def to_frames(self) -> dict[str, Any]:
+        """Return all global numbers as tables: curves, effects, importances, edges, interactions.
+
+        Frames of pandas, or dicts of arrays where it is not installed.
+        """
+        return {
+            "curves": self.curves.to_frame(),
+            "effects": self.effects.to_frame(),
+            "importances": self.importances.to_frame(),
+            "edges": self.importances.edges_to_frame(),
+            "interactions": self.interactions.to_frame(),
+        }
+
     # -- formulas ----------------------------------------------------------------------------
 
     @cached_property

@@ -10,10 +10,6 @@ import numpy as np
 
 from kanx.tables import columns_of, encode, learn_columns
 
-# every score with whether larger is better
-REGRESSION_SCORES = {"RMSE": False, "R²": True}
-CLASSIFICATION_SCORES = {"accuracy": True, "AUC": True, "log loss": False}
-
 
 def model_scores(model: Any, X: Mapping[str, np.ndarray], y: np.ndarray) -> dict[str, float]:
     """Score a fitted classifier by accuracy, AUC and log loss, a regressor by RMSE and R².

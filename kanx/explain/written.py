@@ -29,7 +29,8 @@ PLAIN = (
     "gaussian",
     "power",
 )
-MOST_CURVES = 60  # of a formula that anybody would read
+MOST_CURVES = 40  # of a formula that anybody would read: added up,
+MOST_NESTED = 12  # or put into one another
 TOLERANCE = 1e-4  # of a curve's variance, that something simpler may lose
 
 
@@ -52,7 +53,7 @@ def written_formulas(view: Explanation) -> list[Formula]:
         that the formula reproduces; ``largest_difference`` is that of the worst row.
     """
     subject = view.subject
-    if subject.network.n_edges > MOST_CURVES:
+    if subject.network.n_edges > (MOST_CURVES if subject.is_additive else MOST_NESTED):
         return []
     if view.formulas:
         return list(view.formulas)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 import kanx
 from kanx.explain.curves import Curve
@@ -23,6 +22,7 @@ from kanx.explain.report.trial import Trial
 
 MOST_PAIRS = 8
 MOST_SURFACES = 3
+LONG_TEXT = 3000  # characters
 SMALL_SHARE = 0.001  # of the variance; weaker interactions are not shown
 
 
@@ -176,9 +176,20 @@ def range_rows(view: Explanation) -> list[dict[str, str]]:
     return found
 
 
-def formula_blocks(formulas: Sequence[Formula]) -> list[dict[str, Markup | str | None]]:
-    """Return formulas as text and, where short enough, drawn."""
-    return [{"text": str(formula), "math": mathml(formula)} for formula in formulas]
+def formula_blocks(formulas: Sequence[Formula]) -> list[dict[str, Any]]:
+    """Return formulas as text, folded where it is long, and drawn where they are short enough."""
+    found = []
+    for formula in formulas:
+        text = str(formula)
+        folded = f"{formula.target}, written out ({len(text)} characters)"
+        found.append(
+            {
+                "text": text,
+                "math": mathml(formula),
+                "folded": folded if len(text) > LONG_TEXT else None,
+            }
+        )
+    return found
 
 
 def making(view: Explanation, settings: Mapping[str, Any]) -> list[tuple[str, str]]:

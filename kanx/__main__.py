@@ -1,4 +1,4 @@
-"""``python -m kanx`` is the command line."""
+"""``python -m kanx``: the command line."""
 
 import sys
 

@@ -141,24 +141,6 @@ class Coordinates:
             w[start : start + len(bias)] = bias.detach().double()
         return w
 
-    def read_gradient(self) -> Tensor:
-        """Return the gradient by the coordinates from the parameters' ``.grad``, ``(size,)``.
-
-        Only for families whose parameters are one tensor; others need `Linearisation`.
-        """
-        gradient = torch.zeros(self.size, dtype=torch.float64)
-        for block in self.blocks:
-            parameters = block.bundle.stacked_parameters()
-            if parameters.grad is None:
-                continue
-            own = (block.factor.mT @ parameters.grad.movedim(1, 0)).movedim(0, 1)
-            gradient[block.start : block.stop] = own.flatten()
-        for index, start in self.bias_starts.items():
-            bias = self.network.all_layers[index].bias
-            if bias is not None and bias.grad is not None:
-                gradient[start : start + len(bias)] = bias.grad
-        return gradient
-
     def parameters_of(self, block: Block, w: Tensor) -> Tensor:
         """Return the parameters of a block, ``(p, in, out)``, at coordinates ``w``."""
         own = w[block.start : block.stop].view(block.shape)

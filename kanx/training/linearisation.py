@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from kanx.layers import LinearFamily
 from kanx.training.coordinates import Block, Coordinates, own_columns, whitened_features
+
+# what enters a layer, its sums, and the features of its linear blocks
+_LayerState = tuple[Tensor, Tensor, list[Tensor | None]]
 
 
 class Linearisation:
@@ -57,9 +62,63 @@ class Linearisation:
         jacobian : Tensor, (rows, outputs, size)
         """
         with torch.no_grad():
-            return self._jacobian(w, rows)
+            states, f = self._forward(w, rows)
+            count, outputs = f.shape
+            jacobian = f.new_zeros(count, outputs, self.coordinates.size)
+            seeds = torch.eye(outputs).to(f).expand(count, -1, -1)
+            for owner, features, upstream in self._pulled_back(seeds, states):
+                if isinstance(owner, Block) and features is not None:
+                    own = jacobian[:, :, owner.start : owner.stop]
+                    own = own.view(count, outputs, *owner.shape)
+                    masked = (features * owner.bundle.mask).unsqueeze(1)
+                    torch.mul(masked, upstream[:, :, None, None, :], out=own)
+                else:
+                    jacobian[:, :, self._bias_place(owner)] = upstream
+        return f, jacobian
+
+    def gradient(self, w: Tensor, slope: Tensor) -> Tensor:
+        """Pull the derivative of a sum over rows, ``(rows, outputs)``, back to ``w``, ``(size,)``.
+
+        The network must be set to ``w``.
+        """
+        total = torch.zeros(self.coordinates.size, dtype=torch.float64)
+        with torch.no_grad():
+            states, _ = self._forward(w, slice(None))
+            for owner, features, upstream in self._pulled_back(slope.unsqueeze(1), states):
+                if isinstance(owner, Block) and features is not None:
+                    own = _contract(owner, features, upstream[:, 0])
+                    total[owner.start : owner.stop] = (own * owner.bundle.mask).flatten()
+                else:
+                    total[self._bias_place(owner)] = upstream.sum((0, 1))
+        return total
+
+    def squared(self, w: Tensor, seeds: Tensor) -> Tensor:
+        r"""Return :math:`\sum_{ns} (\sum_c s_{nsc} J_{ncp})^2`, ``(size,)``.
+
+        Parameters
+        ----------
+        w : Tensor, (size,)
+            The network must be set to it.
+        seeds : Tensor, (rows, seeds, outputs)
+        """
+        total = torch.zeros(self.coordinates.size, dtype=torch.float64)
+        with torch.no_grad():
+            states, _ = self._forward(w, slice(None))
+            for owner, features, upstream in self._pulled_back(seeds, states):
+                square = (upstream**2).sum(1)
+                if isinstance(owner, Block) and features is not None:
+                    own = _contract(owner, features**2, square)
+                    total[owner.start : owner.stop] = (own * owner.bundle.mask).flatten()
+                else:
+                    total[self._bias_place(owner)] = square.sum(0)
+        return total
 
     # -- details -----------------------------------------------------------------------------
+
+    def _bias_place(self, layer: Block | int) -> slice:
+        assert isinstance(layer, int)
+        start = self.coordinates.bias_starts[layer]
+        return slice(start, start + self.network.all_layers[layer].out_features)
 
     def _sees_inputs(self, block: Block) -> bool:
         return block.layer == 0 or block.layer == self.skip_index
@@ -92,9 +151,7 @@ class Linearisation:
             total += layer.bias
         return total, kept
 
-    def _forward(
-        self, w: Tensor, rows: slice
-    ) -> tuple[list[tuple[Tensor, Tensor, list[Tensor | None]]], Tensor]:
+    def _forward(self, w: Tensor, rows: slice) -> tuple[list[_LayerState], Tensor]:
         network = self.network
         x = self.x[rows]
         states = []
@@ -109,41 +166,51 @@ class Linearisation:
             h = h + direct
         return states, h
 
-    def _jacobian(self, w: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-        network, coordinates = self.network, self.coordinates
-        states, f = self._forward(w, rows)
-        count, outputs = f.shape
-        jacobian = f.new_zeros(count, outputs, coordinates.size)
-        eye = torch.eye(outputs).to(f).expand(count, -1, -1)  # d output / d last nodes
+    def _pulled_back(
+        self, seeds: Tensor, states: list[_LayerState]
+    ) -> Iterator[tuple[Block | int, Tensor | None, Tensor]]:
+        """Yield what every block and bias sees of derivatives by the outputs.
+
+        Parameters
+        ----------
+        seeds : Tensor, (rows, seeds, outputs)
+        states : list
+            Of `_forward`.
+
+        Yields
+        ------
+        Block, features (rows, p, in, out or 1), upstream (rows, seeds, out)
+        layer index, None, upstream
+            For the bias of a layer.
+        """
+        network = self.network
         if self.skip_index is not None:
-            self._fill(jacobian, self.skip_index, states[-1], eye)
-        upstream = eye
+            yield from self._layer_pulled_back(self.skip_index, states[-1], seeds)
+        upstream = seeds
         for index in reversed(range(len(network.layers))):
             h, sums, _ = states[index]
             upstream = network.nodes[index].pull_back(sums.unsqueeze(1), upstream)
-            self._fill(jacobian, index, states[index], upstream)
+            yield from self._layer_pulled_back(index, states[index], upstream)
             if index:
                 slopes = network.layers[index].slopes(h)  # (rows, in, out)
                 upstream = torch.einsum("nio,nco->nci", slopes, upstream)
-        return f, jacobian
 
-    def _fill(
-        self,
-        jacobian: Tensor,
-        index: int,
-        state: tuple[Tensor, Tensor, list[Tensor | None]],
-        upstream: Tensor,
-    ) -> None:
+    def _layer_pulled_back(
+        self, index: int, state: _LayerState, upstream: Tensor
+    ) -> Iterator[tuple[Block | int, Tensor | None, Tensor]]:
         h, _, kept = state
-        count, outputs, _ = upstream.shape
         layer = self.network.all_layers[index]
         for block, known in zip(self.coordinates.layer_blocks(index), kept, strict=True):
             features = known
             if features is None:
                 features = whitened_features(block, own_columns(layer, block.columns, h))
-            own = jacobian[:, :, block.start : block.stop].view(count, outputs, *block.shape)
-            masked = features * block.bundle.mask
-            torch.mul(masked.unsqueeze(1), upstream[:, :, None, None, :], out=own)
+            yield block, features, upstream
         if layer.bias is not None:
-            start = self.coordinates.bias_starts[index]
-            jacobian[:, :, start : start + layer.out_features] = upstream
+            yield index, None, upstream
+
+
+def _contract(block: Block, features: Tensor, upstream: Tensor) -> Tensor:
+    """Sum features times upstream ``(rows, out)`` over the rows, ``(p, in, out)``."""
+    if features.shape[-1] == 1:
+        return (features.flatten(1).mT @ upstream).view(block.shape)
+    return torch.einsum("npio,no->pio", features, upstream)

@@ -16,7 +16,7 @@ from kanx.training.posterior import Posterior
 class MatrixFreeClimb(Climb):
     r"""As `Climb`, in time and memory linear in the number of coordinates.
 
-    The penalised loss is minimised by L-BFGS on its gradient by back-propagation, and the
+    The penalised loss is minimised by L-BFGS on its closed-form gradient, and the
     curvature is kept as its diagonal, so :math:`\gamma_j = h_j / (h_j + \alpha)`. Correlations
     between curves are ignored, which makes the error bars too narrow where inputs are collinear.
 
@@ -32,9 +32,7 @@ class MatrixFreeClimb(Climb):
         precision = self.precision[coordinates.group[living]]
         start = self.w[living].numpy()
         # in units of the prior and the data together, so that all directions are alike
-        diagonal = curvature_diagonal(
-            self.problem.linearisation, self.loss, self.w, self.problem.weight, living
-        )
+        diagonal = self._diagonal(living)
         scale = (diagonal + precision).rsqrt().numpy()
 
         def objective(v: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -52,26 +50,27 @@ class MatrixFreeClimb(Climb):
 
     def _laplace(self, living: Tensor, precision: Tensor) -> float:
         value, _ = self._value_and_gradient(self.w[living], living)
-        diagonal = curvature_diagonal(
-            self.problem.linearisation, self.loss, self.w, self.problem.weight, living
-        )
+        diagonal = self._diagonal(living)
         hessian = diagonal + precision
         self.evidence = -value + 0.5 * (precision.log() - hessian.log()).sum().item()
         noise = getattr(self.loss, "precision", None)
         self.posterior = Posterior(self.coordinates, living, 1 / hessian, self.precision, noise)
         return self.evidence
 
+    def _diagonal(self, living: Tensor) -> Tensor:
+        problem = self.problem
+        return curvature_diagonal(
+            problem.linearisation, self.loss, self.w, problem.y, problem.weight, living
+        )
+
     def _value_and_gradient(self, own: Tensor, living: Tensor) -> tuple[float, Tensor]:
         """Return the penalised loss and its gradient by the living coordinates."""
         w = torch.zeros_like(self.w)
         w[living] = own
-        self.coordinates.write(w)
-        network, problem = self.coordinates.network, self.problem
-        network.zero_grad()
-        f = network(problem.linearisation.x)
-        loss = (self.loss.value(f, problem.y) * problem.weight).sum()
-        loss.backward()
+        problem = self.problem
+        f = problem.linearisation.outputs(w)
+        slope = self.loss.gradient(f, problem.y) * problem.weight.unsqueeze(-1)
         precision = self.precision[self.coordinates.group[living]]
-        gradient = self.coordinates.read_gradient()[living] + precision * own
-        network.zero_grad()
-        return loss.item() + 0.5 * (precision * own * own).sum().item(), gradient
+        gradient = problem.linearisation.gradient(w, slope)[living] + precision * own
+        loss = (self.loss.value(f, problem.y) * problem.weight).sum()
+        return (loss + 0.5 * (precision * own * own).sum()).item(), gradient

@@ -75,18 +75,17 @@ def assemble(
 
 
 def curvature_diagonal(
-    linearisation: Linearisation, loss: Loss, w: Tensor, weight: Tensor, living: Tensor
+    linearisation: Linearisation,
+    loss: Loss,
+    w: Tensor,
+    y: Tensor,
+    weight: Tensor,
+    living: Tensor,
 ) -> Tensor:
     r"""Return the diagonal of :math:`J' W J`, ``(living,)``; sets the network to ``w``."""
-    linearisation.coordinates.write(w)
-    total = torch.zeros(int(living.sum()), dtype=torch.float64)
-    outputs = linearisation.network.out_features
-    rows = max(16, BLOCK_NUMBERS // (len(w) * outputs))
-    for start in range(0, len(weight), rows):
-        part = slice(start, start + rows)
-        f, jacobian = linearisation.jacobian(w, part)
-        root = loss.root_curvature(f, f)
-        diagonal = root**2 if root.dim() == 2 else (root**2).sum(-1)
-        scale = (diagonal * weight[part].unsqueeze(-1)).flatten()
-        total += scale @ jacobian.flatten(0, 1)[:, living] ** 2
-    return total
+    f = linearisation.outputs(w)
+    root = loss.root_curvature(f, y)
+    root = root * weight.sqrt().view(-1, *[1] * (root.dim() - 1))
+    if root.dim() == 2:
+        root = torch.diag_embed(root)
+    return linearisation.squared(w, root.mT)[living]

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 ROW = 30
 TOP = 16
-NAME_WIDTH = 172
+LETTER = 7  # width of a letter of the names, roughly
 THUMB_WIDTH, THUMB_HEIGHT = 52, 24
 GAP = 150  # from the curves of one layer to the nodes of the next
 OUTPUT_WIDTH = 120
@@ -66,7 +66,8 @@ def drawing(view: Explanation) -> Markup:
     network = view.subject.network
     counts = [network.in_features, *(nodes.width for nodes in network.nodes)]
     height = TOP * 2 + ROW * max(counts)
-    starts = [NAME_WIDTH + (THUMB_WIDTH + GAP + 44) * k for k in range(len(counts))]
+    longest = max(min(len(name), MAX_NAME) for name in view.names)
+    starts = [24 + LETTER * longest + (THUMB_WIDTH + GAP + 44) * k for k in range(len(counts))]
     layout = _Layout(counts, starts, [_spread(count, height) for count in counts], height)
     width = starts[-1] + 12 + OUTPUT_WIDTH
     return tag(
@@ -76,7 +77,7 @@ def drawing(view: Explanation) -> Markup:
         viewBox=f"0 0 {width} {height}",
         role="img",
         class_="network",
-        style=f"min-width:{min(width, 560)}px;max-width:{width * 1.35:.0f}px",
+        style=f"min-width:{min(width, 520)}px;max-width:{width * 1.35:.0f}px",
         aria_label="drawing of the network",
     )
 

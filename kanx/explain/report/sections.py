@@ -234,13 +234,15 @@ def edits(view: Explanation) -> list[str]:
 def curve_note(view: Explanation, target_name: str) -> str:
     """Say how the pictures are to be read."""
     what = quantity(view, target_name)
+    if view.link != "identity":
+        what = f"the {what}"
     kind = (
-        "Every curve is what its input adds to"
+        f"Every curve is what its input adds to {what}"
         if view.subject.is_additive
-        else ("Every curve is how the average prediction changes with one input, in")
+        else f"Every curve is how the average prediction of {what} changes with one input"
     )
     bands = " Bands hold 95 %." if view.subject.members else ""
     return (
-        f"{kind} the {what}, centred so that it is zero on average over the rows.{bands} Grey bars "
+        f"{kind}, centred so that it is zero on average over the rows.{bands} Grey bars "
         "show where the rows are; behind each name stands its share of the variance."
-    ).replace("the the ", "the ")
+    )

@@ -171,13 +171,17 @@ def _what_matters(view: Explanation, shares: Shares) -> str:
         return "No input has any effect: the model is a constant."
     named = [
         f"{view.names[j]} ({100 * share[j]:.0f} %"
-        + (f" ± {196 * std[j]:.0f}" if np.isfinite(std[j]) else "")
+        + (f" ± {_error(196 * std[j])}" if np.isfinite(std[j]) else "")
         + ")"
         for j in top
     ]
     lead = "Most" if share[top].sum() > 0.5 else "The largest parts"
     verb = "comes" if lead == "Most" else "come"
     return f"{lead} of the predictions' variance {verb} in through {listed(named)}."
+
+
+def _error(percent: float) -> str:
+    return f"{percent:.0f}" if percent >= 1 else f"{percent:.1f}"
 
 
 def _shapes(view: Explanation, target_name: str, shares: Shares) -> list[str]:
@@ -188,7 +192,9 @@ def _shapes(view: Explanation, target_name: str, shares: Shares) -> list[str]:
         if len(curves) == 1:
             found.append(shape(curves[0]))
     what = quantity(view, target_name)
-    return [f"{what[0].upper()}{what[1:]} {listed(found)}."] if found else []
+    # a column's name stays as it is written, even at the start of a sentence
+    start = what if view.link == "identity" else what[0].upper() + what[1:]
+    return [f"{start} {listed(found)}."] if found else []
 
 
 def shape(curve: Curve) -> str:

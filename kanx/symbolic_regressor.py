@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 Array = NDArray[np.float64]
+SEARCH_SHARE = 0.85  # of the time; the rest is for polishing
 
 
 class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
@@ -138,7 +139,7 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         from kanx.discovery.prepare import prepare
         from kanx.discovery.report import Context, formulas_of
 
-        deadline = Deadline(0.93 * self.max_time)
+        deadline, last = Deadline(SEARCH_SHARE * self.max_time), Deadline(0.95 * self.max_time)
         generator = np.random.default_rng(seed)
         names = self._names()
         prepared = prepare(X, y, weight, names, self.max_rows, generator)
@@ -147,7 +148,9 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             report=_reporter(self, context),
         )  # fmt: skip
         archive = search.run()
-        about = Context(names, prepared.kept, prepared.scale, prepared.train, prepared.test, target)
+        about = Context(
+            names, prepared.kept, prepared.scale, prepared.train, prepared.test, target, last
+        )
         formula, front = formulas_of(archive, about)
         notes = [*prepared.notes, *search.notes]
         return replace(formula, notes=notes), front

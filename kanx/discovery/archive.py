@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from kanx.discovery.data import EXACT_LOSS, Data
+from kanx.discovery.deadline import Deadline
 from kanx.discovery.least_squares import Fit, fit_constants
 from kanx.discovery.trees import Tree, evaluate, number
 from kanx.functions import FUNCTIONS
@@ -64,10 +65,13 @@ class Archive:
         Rows on which candidates are fitted and scored.
     max_complexity : int
         Larger trees are refused.
+    deadline : Deadline, optional
+        When to stop fitting.
     """
 
     data: Data
     max_complexity: int = 80
+    deadline: Deadline | None = None
     best: dict[int, Candidate] = field(default_factory=dict)
     seen: set[Tree] = field(default_factory=set)
     floor: float = EXACT_LOSS
@@ -132,6 +136,11 @@ class Archive:
             if not kept or candidate.loss < 0.999 * kept[-1].loss:
                 kept.append(candidate)
         return kept
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time is up."""
+        return self.deadline is not None and self.deadline.passed
 
     def is_exact(self) -> bool:
         """Return whether the champion leaves only rounding error."""

@@ -99,7 +99,8 @@ def arguments(columns: Array) -> list[Tree]:
     found = [variable(k) for k in range(d)]
     if d == 1:
         z = variable(0)
-        return [*found, total(z, power(z, 2))]
+        return [*found, power(z, 2), power(z, 3), power(z, -1), total(z, power(z, 2))]
+    found += [power(variable(k), 2) for k in range(d)]
     for i in range(d):
         for j in range(i + 1, d):
             a, b = variable(i), variable(j)
@@ -176,6 +177,11 @@ def monomials_of(columns: Array, degree: Fraction = Fraction(4)) -> list[Atom]:
             if atom is not None:
                 found.append(atom)
     return found
+
+
+def has_whole_exponents(tree: Tree) -> bool:
+    """Return whether every exact number in a tree is an integer."""
+    return all(Fraction(n.value).denominator == 1 for n in tree.walk() if n.kind == "number")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from kanx.discovery.archive import Archive
 from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.links import LINKS, TargetLink
+from kanx.discovery.polynomials import sparse_polynomials
 from kanx.discovery.reduction import (
     Coordinates,
     ReducedSearch,
@@ -26,6 +27,8 @@ from kanx.discovery.trees import Tree, constant, monomial, number, product, tota
 Array = NDArray[np.float64]
 Report = Callable[[Archive], None]
 MOST_DIMENSIONS = 3
+MOST_POLYNOMIAL_TERMS = 16
+RIVAL_BIC = 12.0  # hypotheses this close to the best are all tried before the search may stop
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,13 @@ class Search:
             hypotheses += self._hypotheses(coordinates, LINKS[0])
         hypotheses.sort(key=lambda h: h.score)
         self.best_score = min((h.score for h in hypotheses), default=np.inf)
-        yield from self._naming(hypotheses[:2])
+        near = [h for h in hypotheses if h.score < self.best_score + RIVAL_BIC][:3]
+        yield lambda: self._name_all(near)
+        yield from self._naming(hypotheses[len(near) : 2])
         yield from self._naming(hypotheses[:1], deep=True)
         for link in LINKS[1:]:
             yield from self._naming(self._hypotheses(plain, link)[:2])
-        yield from self._naming(hypotheses[2:5])
+        yield from self._naming(hypotheses[max(2, len(near)) : 5])
         yield from self._naming(hypotheses[1:4], deep=True)
 
     def _naming(
@@ -131,14 +136,23 @@ class Search:
         for hypothesis in hypotheses:
             yield lambda h=hypothesis: self._name(h, deep)  # type: ignore[misc]
 
+    def _name_all(self, rivals: list[Hypothesis]) -> None:
+        """Name every hypothesis that the data hardly tell apart before any is believed."""
+        for hypothesis in rivals:
+            if not (self.deadline.passed or self.archive.is_exact()):
+                self._name(hypothesis)
+
     def _baselines(self) -> None:
-        """File the constant and the linear model."""
+        """File the constant, the linear model and sparse polynomials."""
         n = len(self.data.columns)
         self.archive.consider(constant(float(np.mean(self.data.y))))
         terms = [product(constant(1.0), variable(k)) for k in range(n)]
         for term in terms:
             self.archive.consider(total(constant(0.0), term))
         self.archive.consider(total(constant(0.0), *terms))
+        for tree in sparse_polynomials(self.data):
+            if len(tree.children) <= MOST_POLYNOMIAL_TERMS:
+                self.archive.consider(tree)
 
     def _plain_coordinates(self) -> Coordinates:
         return coordinates_of(all_variables(len(self.data.columns)), self.data.columns)

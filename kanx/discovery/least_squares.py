@@ -97,7 +97,7 @@ def fit_constants(
             step, gain, damping = None, 0.0, damping
             for _ in range(8):
                 damped = hessian + damping * np.eye(len(c))
-                move = np.linalg.solve(damped, gradient) / scale
+                move = _solve(damped, gradient) / scale
                 trial = linearise(c + move)
                 if trial[0] < loss:
                     step, gain = move, 1.0 - trial[0] / loss
@@ -111,3 +111,11 @@ def fit_constants(
                 break
         curvature = jacobian.T @ jacobian
     return Fit(tree.with_constants(c), loss, curvature)
+
+
+def _solve(matrix: Array, vector: Array) -> Array:
+    """Solve a damped system; least squares where rounding has made it singular."""
+    try:
+        return np.asarray(np.linalg.solve(matrix, vector), dtype=float)
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.lstsq(matrix, vector, rcond=1e-12)[0], dtype=float)

@@ -20,7 +20,9 @@ NOISE_MARGIN = 8.0  # a wrong name is worse than none: noisy constants need thre
 
 
 def refit(archive: Archive, tree: Tree, iterations: int = 30) -> Candidate | None:
-    """Fit the constants of a tree on all rows and file it."""
+    """Fit the constants of a tree on all rows and file it; None if it fails or time is up."""
+    if archive.is_late:
+        return None
     data = archive.data
     fit = fit_constants(tree, data.columns, data.y, data.weight, iterations, 1e-30 * data.size)
     return archive.keep(fit)
@@ -142,7 +144,7 @@ def shorten(archive: Archive, candidate: Candidate, symbols: Sequence[sp.Symbol]
     best = candidate
     expr = to_sympy(candidate.tree, symbols)
     for form in (expr, pull_scales(expr)):
-        if form.has(sp.nan, sp.zoo, sp.oo):
+        if archive.is_late or form.has(sp.nan, sp.zoo, sp.oo):
             continue
         try:
             tree = from_sympy(simplify(form, positive), symbols)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kanx.discovery.atoms import Dictionary
 from kanx.discovery.data import Data
+from kanx.discovery.deadline import Deadline
 from kanx.discovery.sums import select
 from kanx.discovery.trees import Tree, constant, evaluate, number, power, product, substitute, total
 
@@ -39,6 +40,8 @@ class ReducedProblem:
         Number of rows behind the (smoothed) target.
     full : Data
         All rows of the inputs with the target as it is.
+    deadline : Deadline
+        When to stop.
     """
 
     coordinates: Array
@@ -50,6 +53,7 @@ class ReducedProblem:
     noise: float
     n_effective: int
     full: Data
+    deadline: Deadline
 
 
 class Linked(NamedTuple):
@@ -98,19 +102,19 @@ def sparse_sums(
     pairs_among: int = 1500,
     beam: int = 40,
     terms: int = 3,
-    keep: int = 12,
+    keep: int = 6,
 ) -> list[Tree]:
     """Return candidate laws in the inputs, the most promising first.
 
     Each is ``gate * (c0 + sum c_k f_k)^(1/r)`` or, for ``r = 1``, also a quotient of two sums.
     """
-    ranked: list[tuple[float, Tree]] = []
+    ranked: dict[int, list[tuple[float, Tree]]] = {}
     order = np.argsort(dictionary.prices, kind="stable")
     simple = np.array([a.price == 0 for a, _ in dictionary.factors], bool)[order]
     cheap = np.concatenate([order[simple][:250], order[~simple][:200]])
     for link, is_quotient in [*((r, False) for r in links), (links[0], True)]:
         linked = linked_target(problem, link)
-        if linked is None:
+        if linked is None or problem.deadline.passed:
             continue
         features, prices = dictionary.values, dictionary.prices
         if is_quotient:
@@ -125,9 +129,15 @@ def sparse_sums(
                 continue  # a plain sum, found already
             tree = _build(problem, dictionary, features, linked, selection.features, cheap, link)
             price = float(prices[list(selection.features)].sum()) + len(selection.features)
-            ranked.append((rank_of(problem, tree, price + (link != 1)), tree))
-    ranked.sort(key=lambda item: item[0])
-    return [tree for _, tree in ranked]
+            entry = (rank_of(problem, tree, price + (link != 1)), tree)
+            ranked.setdefault(len(selection.features), []).append(entry)
+    return _in_turn([sorted(r, key=lambda item: item[0]) for r in ranked.values()])
+
+
+def _in_turn(lists: list[list[tuple[float, Tree]]]) -> list[Tree]:
+    """Return the trees of several ranked lists: the first of each, then the second, and so on."""
+    longest = max(map(len, lists), default=0)
+    return [items[k][1] for k in range(longest) for items in lists if k < len(items)]
 
 
 def rank_of(problem: ReducedProblem, tree: Tree, price: float) -> float:

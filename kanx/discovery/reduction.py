@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanx.discovery.archive import Archive
-from kanx.discovery.atoms import atoms_of, build_dictionary, monomials_of
+from kanx.discovery.atoms import (
+    atoms_of,
+    build_dictionary,
+    has_whole_exponents,
+    monomials_of,
+)
 from kanx.discovery.curves import named_curves, scan_of
 from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
@@ -183,6 +188,7 @@ class ReducedSearch:
             coordinates, gate, y[rows], self.weight[rows], (*trees, *c.axes), gate_tree, noise,
             n_all if is_smoothed else len(rows),
             Data(columns, self.target, self.weight),
+            self.deadline,
         )  # fmt: skip
 
     def _smoothed(self, reduction: Reduction) -> tuple[Array, float, bool]:
@@ -220,18 +226,19 @@ class ReducedSearch:
         problem = self.reduced_problem(reduction)
         atoms = atoms_of(problem.coordinates, self.allowed)
         dictionary = build_dictionary(monomials_of(problem.coordinates), atoms, size)
-        self.file(sparse_sums(problem, dictionary, terms=terms)[:25])
+        self.file(sparse_sums(problem, dictionary, terms=terms)[:30])
 
     def name_deep(self, reduction: Reduction) -> None:
         """Search longer sums over a larger dictionary whose shapes have scales."""
-        problem = self.reduced_problem(reduction)
+        problem = self.reduced_problem(reduction, 240)
         scan = scan_of(problem.coordinates, self.allowed)
         monomials = monomials_of(problem.coordinates, Fraction(3))
-        atoms = scan.thinned(40 if len(problem.coordinates) == 1 else 12)
+        monomials = [m for m in monomials if has_whole_exponents(m.tree)]
+        atoms = scan.thinned(40 if len(problem.coordinates) == 1 else 6)
         atoms += atoms_of(problem.coordinates, self.allowed)
-        dictionary = build_dictionary(monomials, atoms, 24000, longest=12)
-        trees = sparse_sums(problem, dictionary, pairs_among=2500, beam=80, terms=4, keep=20)
-        self.file(trees[:40])
+        dictionary = build_dictionary(monomials, atoms, 36000, longest=9)
+        trees = sparse_sums(problem, dictionary, pairs_among=2500, beam=80, terms=4, keep=8)
+        self.file(trees[:48])
 
     def file(self, trees: list[Tree]) -> None:
         """Fit candidate trees and file them, until one is exact."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kanx.discovery.archive import Archive, Candidate
 from kanx.discovery.data import Data
+from kanx.discovery.deadline import Deadline
 from kanx.discovery.polish import polish, refit
 from kanx.discovery.trees import Tree, evaluate, scaled, to_sympy
 from kanx.explain.constants import Constant
@@ -37,6 +38,8 @@ class Context:
         Rows in the user's units: those that constants are fitted on and those held out.
     target : str
         Name of the predicted quantity.
+    deadline : Deadline, optional
+        When to stop polishing.
     """
 
     names: Sequence[str]
@@ -45,12 +48,13 @@ class Context:
     train: Data
     test: Data
     target: str = "y"
+    deadline: Deadline | None = None
 
 
 def formulas_of(archive: Archive, context: Context) -> tuple[Formula, list[Formula]]:
     """Return the chosen formula and the accuracy/complexity front, simplest first."""
     symbols = [sp.Symbol(context.names[k]) for k in context.kept]
-    final = final_archive(archive, context.train, context.scale, symbols)
+    final = final_archive(archive, context.train, context.scale, symbols, context.deadline)
     chosen = final.champion()
     assert chosen is not None  # the constant is always filed
     best = _formula(chosen, context, symbols)
@@ -63,18 +67,27 @@ def formulas_of(archive: Archive, context: Context) -> tuple[Formula, list[Formu
 
 
 def final_archive(
-    archive: Archive, train: Data, scale: float, symbols: Sequence[sp.Symbol]
+    archive: Archive,
+    train: Data,
+    scale: float,
+    symbols: Sequence[sp.Symbol],
+    deadline: Deadline | None = None,
 ) -> Archive:
-    """Return the front and the near-champions in the user's scale, polished on all rows."""
-    final = Archive(train, archive.max_complexity)
+    """Return the front and the near-champions in the user's scale, polished on all rows.
+
+    The champion is always there, polished as far as the deadline allows.
+    """
     near = sorted(archive.best.values(), key=lambda c: c.score)
-    for candidate in archive.front():
-        final.consider(scaled(candidate.tree, scale))
+    final = Archive(train, archive.max_complexity)
+    refit(final, scaled(near[0].tree, scale))
+    final.deadline = deadline
     for candidate in near[:6]:
         if candidate.score < near[0].score + POLISH_NATS:
             start = refit(final, scaled(candidate.tree, scale))
             if start is not None:
                 polish(final, start, symbols)
+    for candidate in archive.front():
+        refit(final, scaled(candidate.tree, scale), 15)
     return final
 
 

@@ -47,9 +47,9 @@ def select(
     pairs_among: int = 2000,
     beam: int = 60,
     terms: int = 3,
-    keep: int = 25,
+    keep: int = 8,
 ) -> list[Selection]:
-    """Return the best small sets of features, best first.
+    """Return the best small sets of features of every size.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def select(
     pairs_among : int
         How many of the cheapest features enter the exhaustive search of pairs.
     beam, terms, keep : int
-        Width and depth of the beam, and number of answers.
+        Width and depth of the beam, and number of answers of each size.
     """
     data = _standardise(features, prices, target, weight, floor, n_effective)
     if data is None:
@@ -86,8 +86,29 @@ def select(
         found += grown
         unique = {s.features: s for s in grown}
         frontier = sorted(unique.values(), key=lambda s: s.rank)[:beam]
+        found += _exchange(data, frontier, beam)
     unique = {s.features: s for s in found}
-    return sorted(unique.values(), key=lambda s: s.rank)[:keep]
+    return _best_of_each_size(list(unique.values()), keep)
+
+
+def _exchange(data: _Standardised, frontier: list[Selection], beam: int) -> list[Selection]:
+    """Replace each feature of the best sets by the best other one: repairs greedy choices."""
+    smaller = {
+        s.features[:k] + s.features[k + 1 :]: None
+        for s in frontier[: beam // 2]
+        for k in range(len(s.features))
+    }
+    states = [_exact_selection(data, features) for features in smaller if features]
+    return _grow(data, sorted(states, key=lambda s: s.rank)[: 2 * beam], beam)
+
+
+def _best_of_each_size(found: list[Selection], keep: int) -> list[Selection]:
+    """Return the best sets of every size: shapes on a grid of scales fit better after a re-fit."""
+    best: list[Selection] = []
+    for size in sorted({len(s.features) for s in found}):
+        members = [s for s in found if len(s.features) == size]
+        best += sorted(members, key=lambda s: s.rank)[:keep]
+    return best
 
 
 def _standardise(

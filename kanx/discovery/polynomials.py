@@ -1,0 +1,69 @@
+"""Sparse polynomials of the inputs: least squares, then terms leave in the order of their weight."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanx.discovery.data import Data
+from kanx.discovery.trees import Tree, constant, power, product, total, variable
+
+Array = NDArray[np.float64]
+MOST_TERMS = 150
+LARGEST_DEGREE = 8
+
+
+def sparse_polynomials(data: Data) -> list[Tree]:
+    """Return the polynomials with the least BIC, one for each total degree that helps.
+
+    From the full polynomial of a degree the term of the smallest t-value leaves, the rest is
+    fitted again, and so on; the best polynomial on the way is kept.
+    """
+    n, n_rows = data.columns.shape
+    scale = np.abs(data.columns).max(axis=1, keepdims=True)
+    columns = data.columns / scale
+    found: list[Tree] = []
+    best_score = np.inf
+    terms: list[tuple[int, ...]] = [()]
+    for degree in range(1, LARGEST_DEGREE + 1):
+        terms = terms + list(combinations_with_replacement(range(n), degree))
+        if len(terms) > min(MOST_TERMS, 0.6 * n_rows):
+            break
+        design = np.array([np.prod(columns[list(t)], axis=0) for t in terms]).T
+        chosen, coefficients, score = _eliminate(design, data)
+        if score >= best_score:
+            continue
+        best_score = score
+        pairs = [(terms[k], c) for k, c in zip(chosen, coefficients, strict=True)]
+        found.append(total(*(_term(t, c / float(np.prod(scale[list(t)]))) for t, c in pairs)))
+    return found
+
+
+def _term(indices: tuple[int, ...], coefficient: float) -> Tree:
+    factors = [power(variable(k), indices.count(k)) for k in sorted(set(indices))]
+    return product(constant(coefficient), *factors)
+
+
+def _eliminate(design: Array, data: Data) -> tuple[list[int], Array, float]:
+    """Return the columns kept, their coefficients and the BIC."""
+    root = np.sqrt(data.weight)
+    weighted, target = design * root[:, None], data.y * root
+    chosen = list(range(design.shape[1]))
+    best: tuple[list[int], Array, float] = ([], np.zeros(0), np.inf)
+    while chosen:
+        block = weighted[:, chosen]
+        q, r = np.linalg.qr(block)
+        if np.abs(np.diag(r)).min() < 1e-10 * np.abs(np.diag(r)).max():
+            chosen.pop(int(np.argmin(np.abs(np.diag(r)))))
+            continue
+        inverse = np.linalg.inv(r)
+        coefficients = inverse @ (q.T @ target)
+        loss = float(np.sum((target - block @ coefficients) ** 2)) / data.size
+        score = data.n_rows * np.log(loss + 1e-22) + 2.0 * len(chosen) * np.log(data.n_rows)
+        if score < best[2]:
+            best = (list(chosen), coefficients, score)
+        weakest = np.abs(coefficients) / np.sqrt(np.sum(inverse**2, axis=1))
+        chosen.pop(int(np.argmin(weakest)))
+    return best

@@ -36,7 +36,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from kanx import datasets, explain, layers
+    from kanx import datasets, layers
+    from kanx.explain import explain
 
 
 def __getattr__(name: str) -> Any:

@@ -95,7 +95,7 @@ def _likelihood(fit: Fit, place: Tensor, mean: Tensor, basis: Tensor) -> tuple[T
     posterior = fit.posterior
     living = posterior.living[place]
     members = (torch.cumsum(posterior.living, 0) - 1)[place[living]]
-    precision = torch.linalg.inv(posterior.covariance[members][:, members])
+    precision = torch.linalg.inv(posterior.between(members))
     prior = posterior.precision[posterior.coordinates.group[place[living]]]
     gained = precision - torch.diag(prior)
     gained = (gained + gained.mT) / 2

@@ -159,7 +159,9 @@ def posterior_deviations(
         for member, factor in zip(subject.members, factors, strict=True):
             noise = torch.randn(len(factor), generator=generator, dtype=torch.float64)
             w = member.posterior.coordinates.read()
-            w[member.posterior.living] += size * (factor @ noise)
+            w[member.posterior.living] += size * (
+                factor * noise if member.posterior.is_diagonal else factor @ noise
+            )
             moved.append(replace(member, network=_network_at(member, w)))
         found = evaluate(replace(subject.model, members=moved).network)
         for own, part, reference in zip(total, found, centre, strict=True):
@@ -184,6 +186,11 @@ def _network_at(member: Fit, w: Tensor) -> KAN:
 
 
 def _root(covariance: Tensor) -> Tensor:
-    """Return a matrix whose square is a covariance, which rounding may have made indefinite."""
+    """Return a matrix whose square is a covariance, which rounding may have made indefinite.
+
+    Of a diagonal, ``(size,)``, the diagonal of the root.
+    """
+    if covariance.dim() == 1:
+        return covariance.sqrt()
     values, vectors = torch.linalg.eigh(covariance)
     return vectors * values.clamp_min(0).sqrt()

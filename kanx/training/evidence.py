@@ -87,6 +87,7 @@ def fit_evidence(
     loss: Loss,
     weight: Tensor | None = None,
     *,
+    precision: Tensor | None = None,
     settings: Settings = Settings(),
     on_round: Callable[[int, float], bool] | None = None,
 ) -> Fit:
@@ -102,6 +103,8 @@ def fit_evidence(
         The noise precision of `Gaussian` and `Huber` is estimated.
     weight : Tensor, (rows,), optional
         Sample weights; an integer weight means that many copies of the row.
+    precision : Tensor, (n_groups,), optional
+        Prior precisions to start from, such as those of a fit to a part of the rows.
     settings : Settings
     on_round : callable, optional
         Called with the round and the log evidence after every round; stops the fit by True.
@@ -109,6 +112,8 @@ def fit_evidence(
     weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
     large = int(Coordinates(network).alive().sum()) > DENSE_LIMIT
     climb = (MatrixFreeClimb if large else Climb)(network, x, y, loss, weight)
+    if precision is not None:
+        climb.precision = precision.clone()
     trace: list[float] = []
     enough = max(settings.tol * weight.sum().item(), 0.05)
     converged = stopped = False

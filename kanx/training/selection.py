@@ -21,6 +21,8 @@ LARGEST = 1500
 HIDDEN_WIDTHS = (2, 4, 8)
 # of GP edges on the inputs, in spacings of the control points
 LENGTH_SCALES = (1.25, 2.0, 3.0)
+# beyond so many rows sizes and starts are tried on a part, and the chosen ones finished on all
+MANY_ROWS, PART_OF_ROWS = 5000, 2500
 # interactions are not looked for in fewer rows than this many per input
 ROWS_PER_INPUT = 10
 
@@ -83,6 +85,29 @@ class Task:
             on_round=self.on_round,
         )
 
+    def part(self) -> Task:
+        """Return the task on a random part of the rows where there are very many."""
+        if len(self.x) <= MANY_ROWS:
+            return self
+        seed = torch.Generator().manual_seed(self.random_state)
+        chosen = torch.randperm(len(self.x), generator=seed)[:PART_OF_ROWS]
+        return replace(self, x=self.x[chosen], y=self.y[chosen], weight=self.weight[chosen])
+
+    def finish(self, fit: Fit) -> Fit:
+        """Continue a fit to a part of the rows on all of them."""
+        if len(self.x) <= MANY_ROWS:
+            return fit
+        return fit_evidence(
+            fit.network,
+            self.x,
+            self.y,
+            fit.loss,
+            self.weight,
+            precision=fit.posterior.precision,
+            settings=replace(self.settings, max_iter=min(8, self.settings.max_iter)),
+            on_round=self.on_round,
+        )
+
     def coordinates(self, hidden: int) -> int:
         """Estimate the number of coordinates with so many hidden nodes and a skip."""
         per_input = sum(_basis_size(spec) for spec in self.edges)
@@ -124,9 +149,9 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     n_estimators : int
         Starts with hidden nodes in all; see `near_best` for those that are returned.
     """
-    task, additive = choose_length_scale(task)
+    whole, (task, additive) = task, choose_length_scale(task.part())
     if task.weight.sum() < ROWS_PER_INPUT * len(task.edges):
-        return [additive]
+        return [whole.finish(additive)]
     fits: list[Fit] = []
     best, chosen = additive.evidence + 5, 0
     for width in HIDDEN_WIDTHS:
@@ -140,10 +165,10 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
         fits += tried
         best, chosen = top, width
     if not fits:
-        return [additive]
+        return [whole.finish(additive)]
     rest = range(2, 2 + n_estimators - len(fits))
     fits += [task.fit((chosen,), skip=True, start=k) for k in rest]
-    return near_best(fits)
+    return [whole.finish(fit) for fit in near_best(fits)]
 
 
 def near_best(fits: list[Fit]) -> list[Fit]:

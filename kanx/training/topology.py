@@ -69,13 +69,14 @@ def fit_topology(
     )
     if widths is None:
         return select(task, n_estimators)
-    task, additive = choose_length_scale(task)
+    whole, (task, additive) = task, choose_length_scale(task.part())
     if not widths:
-        return [additive]
+        return [whole.finish(additive)]
     kst = not isinstance(hidden, str) and len(hidden) == 2 and hidden[0] == "kst"
     fits = [task.fit(widths, skip=not kst, start=k) for k in range(n_estimators)]
     averages = len(widths) <= 1
-    return near_best(fits) if averages else [max(fits, key=lambda fit: fit.evidence)]
+    kept = near_best(fits) if averages else [max(fits, key=lambda fit: fit.evidence)]
+    return [whole.finish(fit) for fit in kept]
 
 
 def parse_hidden(hidden: str | Sequence[Any]) -> tuple[int, ...] | None:

@@ -10,11 +10,12 @@ from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import rationalise
 from kanx.discovery.polish import without_one_term
+from kanx.discovery.polynomials import sparse_polynomials
 from kanx.discovery.prepare import prepare
 from kanx.discovery.ridge import RidgeProblem, search_units, surface_basis
 from kanx.discovery.sums import select
 from kanx.discovery.translations import find_merges
-from kanx.discovery.trees import constant, power, product, total, variable
+from kanx.discovery.trees import constant, evaluate, power, product, total, variable
 
 
 def ridge_problem(X, y, order):
@@ -78,7 +79,8 @@ def test_a_pair_of_weak_features_is_found():
     features = rng.standard_normal((300, 80))
     features[17] = features[3] + 1e-2 * features[17]
     target = features[3] - features[17]
-    best = select(features, np.ones(300), target, np.ones(80), 1e-16, 80)[0]
+    found = select(features, np.ones(300), target, np.ones(80), 1e-16, 80)
+    best = min(found, key=lambda selection: selection.rank)
     assert best.features == (3, 17)
 
 
@@ -127,3 +129,12 @@ def test_constant_and_repeated_columns_are_left_out_and_named():
     assert prepared.kept == (0, 3)
     assert any("q is constant" in note for note in prepared.notes)
     assert any("r repeats p" in note for note in prepared.notes)
+
+
+def test_a_sparse_polynomial_keeps_only_its_terms():
+    columns = np.random.default_rng(0).uniform(-1, 1, (2, 20))
+    x, y = columns
+    target = x**4 - x**3 + y**2 / 2 - y
+    best = sparse_polynomials(Data(columns, target, np.ones(20)))[-1]
+    assert len(best.children) == 4
+    np.testing.assert_allclose(evaluate(best, columns), target, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Sparse polynomials of the inputs: least squares, then terms leave in the order of their weight."""
+"""Sparse polynomials of the inputs: least squares, then the least significant terms leave."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sparse_polynomials(data: Data) -> list[Tree]:
     terms: list[tuple[int, ...]] = [()]
     for degree in range(1, LARGEST_DEGREE + 1):
         terms = terms + list(combinations_with_replacement(range(n), degree))
-        if len(terms) > min(MOST_TERMS, 0.6 * n_rows):
+        if len(terms) > min(MOST_TERMS, 0.85 * n_rows):
             break
         design = np.array([np.prod(columns[list(t)], axis=0) for t in terms]).T
         chosen, coefficients, score = _eliminate(design, data)

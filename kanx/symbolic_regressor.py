@@ -152,7 +152,7 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             names, prepared.kept, prepared.scale, prepared.train, prepared.test, target, last
         )
         formula, front = formulas_of(archive, about)
-        notes = [*prepared.notes, *search.notes]
+        notes = [*formula.notes, *prepared.notes, *search.notes]
         return replace(formula, notes=notes), front
 
     def _names(self) -> list[str]:

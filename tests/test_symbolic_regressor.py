@@ -104,6 +104,19 @@ def test_dummy_variables_are_dropped():
     assert SymbolicRegressor(random_state=0).fit(X, y).formula_.used_names == ("x4", "x7", "x11")
 
 
+@pytest.mark.parametrize(
+    ("y", "note"),
+    [
+        (lambda X: 2 * X[:, 0] - X[:, 1], "a linear model"),
+        (lambda X: X[:, 0] ** 2 / X[:, 1], "a log-linear model"),
+    ],
+)
+def test_it_says_when_a_simple_model_does_as_well(y, note):
+    X = np.random.default_rng(0).uniform(1, 3, (200, 2))
+    formula = SymbolicRegressor(max_time=10, random_state=0).fit(X, y(X)).formula_
+    assert any(note in text for text in formula.notes)
+
+
 def test_a_large_table_is_subsampled_and_says_so():
     X, y = law("monomial", n=3000)
     model = SymbolicRegressor(max_rows=100, random_state=0).fit(X, y)

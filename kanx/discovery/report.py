@@ -10,6 +10,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from kanx.discovery.archive import Archive, Candidate
+from kanx.discovery.baselines import baseline_notes
 from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.polish import polish, refit
@@ -63,7 +64,8 @@ def formulas_of(archive: Archive, context: Context) -> tuple[Formula, list[Formu
         f for f, c in zip(front, final.front(), strict=True)
         if c.score < chosen.score + ALTERNATIVE_NATS and f.expr != best.expr
     ]  # fmt: skip
-    return replace(best, front=front, alternatives=near), front
+    notes = baseline_notes(context.train, chosen.fit.loss)
+    return replace(best, front=front, alternatives=near, notes=notes), front
 
 
 def final_archive(

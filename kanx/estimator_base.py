@@ -20,7 +20,7 @@ from torch import Tensor
 
 from kanx.model import Model
 from kanx.serialisation import model_from_arrays, model_to_arrays
-from kanx.tables import Column, column_names, columns_of, encode, learn_columns
+from kanx.tables import Column, column_names, columns_of, encode, is_mapping, learn_columns
 from kanx.training.evidence import Fit
 from kanx.training.losses import Loss
 from kanx.training.topology import fit_topology
@@ -32,7 +32,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        edge: str | Mapping[str | int, str] = "gp",
+        edge: str | Mapping[Any, Any] = "gp",
         hidden: str | Sequence[Any] = "auto",
         edge_options: Mapping[str, Any] | None = None,
         categorical_features: str | Sequence[str | int] | None = "from_dtype",
@@ -118,7 +118,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
     def _table(self, X: Any, reset: bool) -> list[NDArray[Any]]:
         """Check a table against scikit-learn's rules and return its columns."""
         names = column_names(X)
-        if isinstance(X, Mapping):
+        if is_mapping(X):
             assert names is not None
             lengths = {len(values) for values in X.values()}
             if len(lengths) != 1:

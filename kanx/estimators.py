@@ -29,9 +29,10 @@ class KANRegressor(RegressorMixin, KANEstimator):
 
     Parameters
     ----------
-    edge : str or mapping from column to str, default="gp"
-        Family of the curves; a key of `kanx.layers.FAMILIES`. Columns that a mapping leaves out
-        get ``"gp"``; categorical columns always get ``"lookup"``.
+    edge : str or mapping, default="gp"
+        Family of the curves, a key of `kanx.layers.FAMILIES`; or a mapping with the key
+        ``"family"`` and the family's options; or a mapping from column to one of these. Columns
+        that it leaves out get ``"gp"``; categorical columns always get ``"lookup"``.
     hidden : "auto", "additive", tuple of int, or ("kst", Q), default="auto"
         Hidden nodes. ``"auto"`` starts from the additive model and adds hidden nodes while the
         evidence rises; a tuple of widths adds hidden layers beside direct curves from input to
@@ -183,7 +184,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
     def __init__(
         self,
         *,
-        edge: str | Mapping[str | int, str] = "gp",
+        edge: str | Mapping[Any, Any] = "gp",
         hidden: str | Sequence[Any] = "auto",
         edge_options: Mapping[str, Any] | None = None,
         categorical_features: str | Sequence[str | int] | None = "from_dtype",

@@ -131,9 +131,13 @@ def test_every_edge_and_topology_fits(edge, hidden):
 
 def test_a_family_per_column(frame):
     X, y = frame
-    model = KANRegressor(edge={"age": "spline", "income": "slaf"}, **FAST).fit(X, y)
-    families = [spec["family"] for spec in model.network_.layers[0].specs()]
-    assert families == ["spline", "lookup", "slaf"]
+    slaf = {"family": "slaf", "degree": 3}
+    model = KANRegressor(edge={"age": "spline", "income": slaf}, **FAST).fit(X, y)
+    specs = model.network_.layers[0].specs()
+    assert [spec["family"] for spec in specs] == ["spline", "lookup", "slaf"]
+    assert specs[2]["degree"] == 3
+    everywhere = KANRegressor(edge=slaf, **FAST).fit(X, y)
+    assert everywhere.network_.layers[0].specs()[0]["degree"] == 3
 
 
 def test_classes_of_any_kind_and_weights():

@@ -14,6 +14,9 @@ from kanx.training.evidence import Fit, Settings
 from kanx.training.losses import Loss
 from kanx.training.selection import Task, choose_length_scale, near_best, select
 
+# a family, its options under "family" and others, or one of these for every column
+EdgeChoice = str | Mapping[Any, Any]
+
 # grid of an edge that sees an input, and of one that sees a hidden node
 INPUT_OPTIONS: dict[str, dict[str, Any]] = {
     "gp": {"control_points": 12, "adaptive": True},
@@ -33,7 +36,7 @@ def fit_topology(
     loss: Loss,
     outputs: int,
     *,
-    edge: str | Mapping[str | int, str],
+    edge: EdgeChoice,
     hidden: str | Sequence[Any],
     edge_options: Mapping[str, Any],
     n_estimators: int,
@@ -105,18 +108,21 @@ def parse_hidden(hidden: str | Sequence[Any]) -> tuple[int, ...] | None:
 
 
 def edge_specs(
-    columns: Sequence[Column],
-    edge: str | Mapping[str | int, str],
-    edge_options: Mapping[str, Any],
-    x: Tensor,
+    columns: Sequence[Column], edge: EdgeChoice, edge_options: Mapping[str, Any], x: Tensor
 ) -> list[dict[str, Any]]:
     """Return the edge specification of every column.
 
     Categorical columns get lookup edges, numeric ones the family asked for (GP where a mapping
     leaves a column out), with no more grid points than the column has distinct values.
+
+    Raises
+    ------
+    ValueError
+        If `edge` names an unknown family or column.
     """
     names = [column.name for column in columns]
-    if isinstance(edge, Mapping):
+    by_column = isinstance(edge, Mapping) and "family" not in edge
+    if by_column:
         unknown = [key for key in edge if key not in names and key not in range(len(names))]
         if unknown:
             raise ValueError(f"edge names the columns {unknown}, which X lacks; it has {names}")
@@ -126,16 +132,22 @@ def edge_specs(
             count = len(column.categories)
             specs.append({"family": "lookup", "categories": count, "missing": True})
             continue
-        if isinstance(edge, Mapping):
-            family = edge.get(column.name, edge.get(j, "gp"))
-        else:
-            family = edge
-        family_class(family)  # an unknown name fails here, with the list of known ones
-        options = {**INPUT_OPTIONS.get(family, {}), **edge_options}
-        distinct = len(np.unique(x[:, j].numpy()))
-        if "control_points" not in edge_options and "control_points" in options:
-            # few sizes, so that edges of one size are evaluated together
-            fitting = [size for size in (3, 6) if size >= distinct]
-            options["control_points"] = min([*fitting, options["control_points"]])
-        specs.append({"family": family, "missing": True, **options})
+        own: Any = edge
+        if by_column and isinstance(edge, Mapping):
+            own = edge.get(column.name, edge.get(j, "gp"))
+        chosen = {"family": own} if isinstance(own, str) else dict(own)
+        asked = {**edge_options, **chosen}
+        specs.append(_input_spec(asked, len(np.unique(x[:, j].numpy()))))
     return specs
+
+
+def _input_spec(asked: dict[str, Any], distinct: int) -> dict[str, Any]:
+    """Complete what was asked for by the defaults of an edge that sees an input."""
+    family = asked["family"]
+    family_class(family)  # an unknown name fails here, with the list of known ones
+    spec = {"missing": True, **INPUT_OPTIONS.get(family, {}), **asked}
+    if "control_points" not in asked and "control_points" in spec:
+        # few sizes, so that edges of one size are evaluated together
+        fitting = [size for size in (3, 6) if size >= distinct]
+        spec["control_points"] = min([*fitting, spec["control_points"]])
+    return spec

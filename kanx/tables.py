@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 MAX_CATEGORIES = 100
 _DATES = ("Date", "Datetime", "Duration", "Time")
@@ -63,6 +64,11 @@ class Column:
         )
 
 
+def is_mapping(X: Any) -> bool:
+    """Say whether X is columns in a dict; some sparse matrices are dicts too."""
+    return isinstance(X, Mapping) and not issparse(X)
+
+
 def column_names(X: Any) -> list[str] | None:
     """Return the names of a table's columns, None for a bare array.
 
@@ -71,7 +77,7 @@ def column_names(X: Any) -> list[str] | None:
     ValueError
         If a name appears twice.
     """
-    if isinstance(X, Mapping):
+    if is_mapping(X):
         names = list(X)
     elif hasattr(X, "columns") and not isinstance(X, np.ndarray):
         names = list(X.columns)
@@ -93,7 +99,7 @@ def columns_of(X: Any) -> list[np.ndarray]:
     ValueError
         If a column holds dates or infinite numbers.
     """
-    if isinstance(X, Mapping):
+    if is_mapping(X):
         return [_from_values(str(name), np.asarray(values)) for name, values in X.items()]
     if isinstance(X, np.ndarray):
         return [_from_values(f"x{j}", X[:, j]) for j in range(X.shape[1])]

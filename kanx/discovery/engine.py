@@ -97,6 +97,8 @@ class Search:
                     break
         except KeyboardInterrupt:
             self.notes.append("the search was interrupted; this is the best formula so far")
+        except np.linalg.LinAlgError as error:
+            self.notes.append(f"the search ended early: {error}; this is the best formula so far")
         return self.archive
 
     def _is_solved(self) -> bool:

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from kanx.discovery.ridge import RidgeProblem, RidgeUnit, _Projection, descend
+from kanx.discovery.ridge import RidgeProblem, RidgeUnit, Projection, descend
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -172,7 +172,7 @@ def _round_in_turn(
 
 def _loss(problem: RidgeProblem, gate: Array, directions: Array) -> float:
     size = float(np.sum(problem.weight * problem.y**2)) + 1e-300
-    return _Projection(problem, gate, directions).loss / size
+    return Projection(problem, gate, directions).loss / size
 
 
 def _as_reduction(gate: Array, directions: Array, loss: float, largest: int) -> Reduction:

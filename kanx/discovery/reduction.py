@@ -22,7 +22,7 @@ from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction, rationalise
 from kanx.discovery.reduced import ReducedProblem, sparse_sums
-from kanx.discovery.ridge import RidgeProblem, RidgeUnit, _Projection, search_units
+from kanx.discovery.ridge import RidgeProblem, RidgeUnit, Projection, search_units
 from kanx.discovery.trees import Tree, evaluate, function, monomial, number, product, variable
 
 Array = NDArray[np.float64]
@@ -137,7 +137,7 @@ class ReducedSearch:
         if n == 0 or n_groups == n:
             unit = RidgeUnit(np.zeros(n), np.eye(n), 0.0)
             size = float(np.sum(problem.weight * problem.y**2)) + 1e-300
-            loss = _Projection(problem, unit.gate, unit.directions).loss / size
+            loss = Projection(problem, unit.gate, unit.directions).loss / size
             return [RidgeUnit(unit.gate, unit.directions, loss)]
         count = starts or (1 if n_groups == 0 else min(3 * n + 4, 16))
         return search_units(problem, n_groups, self.generator, self.deadline, count)
@@ -203,8 +203,8 @@ class ReducedSearch:
         d = len(groups) + len(self.coordinates.axes)
         order = ORDERS.get(d, 3)
         size = float(np.sum(self.weight * self.target**2)) + 1e-300
-        low = _Projection(self.problem(order), gate, groups)
-        high = _Projection(self.problem(order + (4 if d <= 2 else 2)), gate, groups)
+        low = Projection(self.problem(order), gate, groups)
+        high = Projection(self.problem(order + (4 if d <= 2 else 2)), gate, groups)
         n, p = len(self.target), high.q.shape[1]
         drop = (high.loss / max(n - p, 1)) / (low.loss / max(n - low.q.shape[1], 1) + 1e-300)
         if low.loss / size < 1e-7 or drop < 0.7:

@@ -115,8 +115,18 @@ def surface_basis(t: Array, order: int) -> tuple[Array, Array]:
     return values, slopes
 
 
-class _Projection:
-    """The least-squares surface for given exponents, and the pieces of its Jacobian."""
+class Projection:
+    """The least-squares surface of given exponents, and the pieces of its Jacobian.
+
+    Parameters
+    ----------
+    problem : RidgeProblem
+        Data.
+    gate : array of shape (coordinates,)
+        Exponents of the gate.
+    directions : array of shape (groups, coordinates)
+        Exponents of the groups.
+    """
 
     def __init__(self, problem: RidgeProblem, gate: Array, directions: Array) -> None:
         self.problem, n_groups = problem, len(directions)
@@ -176,7 +186,7 @@ def descend(
     free_gate = np.ones(gate.shape, bool) if free_gate is None else free_gate
     free = np.ones(directions.shape, bool) if free is None else free
     size = float(np.sum(problem.weight * problem.y**2)) + 1e-300
-    state, damping, small_gains = _Projection(problem, gate, directions), 1e-2, 0
+    state, damping, small_gains = Projection(problem, gate, directions), 1e-2, 0
     for _ in range(iterations):
         jacobian = state.jacobian(free_gate, free)
         if not (jacobian.shape[1] and np.isfinite(jacobian).all()):
@@ -191,7 +201,7 @@ def descend(
             new_gate, new_directions = gate.copy(), directions.copy()
             new_gate[free_gate] += step[: free_gate.sum()]
             new_directions[free] += step[free_gate.sum() :]
-            trial = _Projection(problem, new_gate, new_directions)
+            trial = Projection(problem, new_gate, new_directions)
             if trial.loss < state.loss:
                 improved = trial
                 break

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from kanx.discovery.ridge import RidgeProblem, RidgeUnit, Projection, descend
+from kanx.discovery.ridge import Projection, RidgeProblem, RidgeUnit, descend
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -22,7 +22,7 @@ from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction, rationalise
 from kanx.discovery.reduced import ReducedProblem, sparse_sums
-from kanx.discovery.ridge import RidgeProblem, RidgeUnit, Projection, search_units
+from kanx.discovery.ridge import Projection, RidgeProblem, RidgeUnit, search_units
 from kanx.discovery.trees import Tree, evaluate, function, monomial, number, product, variable
 
 Array = NDArray[np.float64]

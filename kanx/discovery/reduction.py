@@ -139,7 +139,7 @@ class ReducedSearch:
             size = float(np.sum(problem.weight * problem.y**2)) + 1e-300
             loss = Projection(problem, unit.gate, unit.directions).loss / size
             return [RidgeUnit(unit.gate, unit.directions, loss)]
-        count = starts or (1 if n_groups == 0 else min(3 * n + 4, 16))
+        count = starts or (1, min(3 * n + 4, 16), min(3 * n + 4, 16), 6)[n_groups]
         return search_units(problem, n_groups, self.generator, self.deadline, count)
 
     def n_coefficients(self, n_groups: int) -> int:

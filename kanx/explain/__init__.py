@@ -13,13 +13,15 @@ _HOMES = {
     "Explanation": "kanx.explain.explanation",
     "Formula": "kanx.explain.formula",
     "explain": "kanx.explain.explanation",
+    "symbolify": "kanx.explain.symbols",
 }
 
-__all__ = ["Explanation", "Formula", "explain"]
+__all__ = ["Explanation", "Formula", "explain", "symbolify"]
 
 if TYPE_CHECKING:
     from kanx.explain.explanation import Explanation, explain
     from kanx.explain.formula import Formula
+    from kanx.explain.symbols import symbolify
 
 
 def __getattr__(name: str) -> Any:

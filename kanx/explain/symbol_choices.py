@@ -30,7 +30,7 @@ _LEAST_POINTS = 5  # different ones, to tell functions apart
 _HIGHEST_DEGREE = 12
 _SHORT = 5  # coefficients of a polynomial that is a formula and not a curve
 _AGREEMENT = 1e-3  # of a curve's standard deviation, where its uncertainty is unknown
-_COARSEST = 0.03  # of a curve's standard deviation, however uncertain it is
+_COARSEST = 0.01  # of a curve's standard deviation, however uncertain it is
 _FEW = 8  # curves, of which any may be left out
 _MINOR = 0.05  # share of the variance below which leaving a curve out is tried
 

@@ -58,13 +58,15 @@ class Rows:
         if self.is_binary:
             return 1.0
         rows = len(self.target)
-        return (loss / rows + self.floor) * rows / max(1.0, self.n_independent - n_constants)
+        freedom = max(self.n_independent - n_constants, self.n_independent / 4)
+        return (loss / rows + self.floor) * rows / freedom
 
     def misfit_bits(self, loss: float) -> float:
         """Return the bits that the target still needs once the formula is known."""
         if self.is_binary:
             return loss / (2 * log(2))
-        return self.n_independent / 2 * log2(loss / len(self.target) + self.floor + 1e-300)
+        rows = len(self.target)
+        return rows / 2 * log2(loss / rows + self.floor + 1e-300)
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ def refit(draft: Draft, rows: Rows, kept_coefficients: int = 0, steps: int = 30)
     covariance = _inverse(slopes) * rows.variance(loss, len(point))
     moved = draft.at(point)
     n_constants = len(point) + kept_coefficients
-    bits = rows.misfit_bits(loss) + n_constants / 2 * log2(max(2.0, rows.n_independent))
+    bits = rows.misfit_bits(loss) + n_constants / 2 * log2(max(2, len(rows.target)))
     bits += _COEFFICIENT_BITS * kept_coefficients
     bits += _cancellation_bits(slopes * point, draft.predict(point, rows.columns))
     return Refit(moved, loss, covariance, bits + moved.structure_bits)

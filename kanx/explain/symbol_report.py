@@ -170,36 +170,41 @@ class Report:
         return error if np.isfinite(error) else np.inf
 
     def _scores(self, expr: sp.Expr) -> dict[str, float]:
+        unit = self.subject.target_scale[self.output].item()
         parts = {"train": (self.train, self.train_rows)}
         if self.test is not None:
             parts["test"] = (self.test, self.test_rows)
         values = {name: self._values(expr, rows) for name, (rows, _) in parts.items()}
         everywhere = np.concatenate(list(values.values()))
         network = np.concatenate([self.network_values[chosen] for _, chosen in parts.values()])
-        scores = {"r2_network": _r2(network, everywhere)}
+        scores = {"r2_network": _r2(network, everywhere, unit)}
         for name, (rows, chosen) in parts.items():
             if not self.has_target:
-                scores[f"r2_network_{name}"] = _r2(rows.target, values[name])
+                scores[f"r2_network_{name}"] = _r2(rows.target, values[name], unit)
             elif rows.is_binary:
                 scores[f"log_loss_{name}"] = self._error(values[name], rows) ** 2 / 2
                 scores[f"accuracy_{name}"] = float(np.mean((values[name] > 0) == rows.target))
                 network_error = self._error(self.network_values[chosen], rows)
                 scores[f"network_log_loss_{name}"] = network_error**2 / 2
             else:
-                scores[f"r2_{name}"] = _r2(rows.target, values[name])
-                scores[f"network_r2_{name}"] = _r2(rows.target, self.network_values[chosen])
+                scores[f"r2_{name}"] = _r2(rows.target, values[name], unit)
+                scores[f"network_r2_{name}"] = _r2(rows.target, self.network_values[chosen], unit)
                 scores[f"nrmse_{name}"] = self._error(values[name], rows) / max(
                     float(np.std(rows.target)), 1e-300
                 )
         return scores
 
 
-def _r2(truth: Array, values: Array) -> float:
-    """Return the share of variance; minus infinity where a value is not finite."""
+def _r2(truth: Array, values: Array, unit: float) -> float:
+    """Return the share of variance; minus infinity where a value is not finite.
+
+    Variations below ``1e-9 * unit`` are rounding errors of a constant.
+    """
     if not np.isfinite(values).all():
         return -np.inf
     spread = float(np.sum((truth - truth.mean()) ** 2))
     left = float(np.sum((truth - values) ** 2))
-    if spread == 0:
-        return 1.0 if left == 0 else 0.0
+    rounding = len(truth) * (_EXACT * unit) ** 2
+    if spread <= rounding:
+        return 1.0 if left <= rounding else 0.0
     return 1 - left / spread

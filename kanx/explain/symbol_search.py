@@ -12,6 +12,7 @@ from kanx.explain.symbol_refit import Draft, Refit, Rows, refit
 
 BEAM = 2
 _ROUNDS = 2
+_MOST_FITS = 100
 _NOTHING = Choice("nothing", sp.S.Zero, 0.0, 0.0)
 _MOST_CURVES = 24  # beyond, the best form of every curve is taken
 _STEPS = 12  # of a re-fit inside the search
@@ -59,8 +60,9 @@ def fitted(
 def search(edges: Sequence[EdgeChoices], compose: Compose, rows: Rows) -> list[State]:
     """Return the networks that were tried, the shortest description first.
 
-    Starts with the best form of every curve. Then every curve in order of priority tries its
-    other forms, curve included, with everything re-fitted; the best few networks go on, so that
+    Starts with the best form of every curve, and in a network with hidden nodes, where these may
+    not fit together, with all curves as they are too. Then every curve in order of priority tries
+    its other forms, curve included, with everything re-fitted; the best few networks go on, so that
     a choice is undone where another one turns out better.
 
     Parameters
@@ -80,7 +82,7 @@ def search(edges: Sequence[EdgeChoices], compose: Compose, rows: Rows) -> list[S
     tried: dict[tuple[str, ...], State] = {}
 
     def attempt(forms: Mapping[Place, Choice]) -> None:
-        if _key(forms) not in tried:
+        if _key(forms) not in tried and len(tried) < _MOST_FITS:
             state = fitted(forms, compose, writers, rows)
             if state is not None:
                 tried[_key(forms)] = state
@@ -90,8 +92,10 @@ def search(edges: Sequence[EdgeChoices], compose: Compose, rows: Rows) -> list[S
     direct = {edge.place: _NOTHING for edge in edges if edge.is_direct}
     if direct:  # curves that go past the hidden nodes may only repeat what these say
         attempt({**best, **direct})
-    if not tried:
-        attempt({edge.place: _curve(edge) for edge in edges})
+    if direct or not tried or any(edge.place[0] > 0 for edge in edges):
+        curves = {edge.place: _curve(edge) for edge in edges}
+        attempt(curves)
+        attempt({**curves, **direct})
     if not tried:
         raise ValueError("the network is not finite on the rows; pass rows that it was fitted to")
     for _ in range(_ROUNDS if len(edges) <= _MOST_CURVES else 0):

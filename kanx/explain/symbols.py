@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from kanx.explain.formula import Formula
+from kanx.explain.formula_text import plain_text
 from kanx.explain.subject import Subject, subject_of
 from kanx.explain.symbol_choices import EdgeChoices, edge_choices
 from kanx.explain.symbol_compose import compose
@@ -134,13 +135,18 @@ def _formula(
 ) -> Formula:
     """Return the formula with its rivals, its scores and its notes."""
     report = task.report
-    alike = [state for state in tried[1:] if state.fit.bits - tried[0].fit.bits < _ALIKE_BITS]
-    front = [report.formula(state.fit) for state in _front(tried)]
     formula = report.formula(final)
+    rivals: dict[str, Formula] = {}
+    for state in tried[1:]:
+        if state.fit.bits - tried[0].fit.bits < _ALIKE_BITS:
+            rival = report.formula(state.fit)
+            rivals.setdefault(plain_text(rival.expr, 2), rival)
+    rivals.pop(plain_text(formula.expr, 2), None)
+    front = [report.formula(state.fit) for state in _front(tried)]
     front = [row for row in front if row.complexity < formula.complexity] + [formula]
     return replace(
         formula,
-        alternatives=[report.formula(state.fit) for state in alike[:_LONGEST_FRONT]],
+        alternatives=list(rivals.values())[:_LONGEST_FRONT],
         front=sorted(front, key=lambda row: row.complexity),
         notes=[*report.notes(formula), *_kept_notes(edges, best), *formula.notes],
     )

@@ -33,6 +33,9 @@ _EVERY_ROW = 2**62
 _ALIKE_BITS = 4.3  # log2(20): formulas closer than this cannot be told apart
 _ROUNDING = 1e-9  # relative residual that is as good as none
 _LONGEST_FRONT = 6
+# a formula of the network follows it to a share of its variance, however uncertain it is
+_LEAST_ERROR, _MOST_ERROR = 1e-10, 1e-2
+_LEAST_FREEDOM = 20
 
 
 def symbolify(
@@ -282,18 +285,26 @@ class _Task:
             floor = _ROUNDING**2 * float(np.mean(values**2))
             return Rows(columns, values, self.is_binary, floor, len(chosen))
         values = self.network_values[chosen]
-        return Rows(columns, values, False, self._uncertainty, min(len(chosen), self._freedom))
+        return Rows(
+            columns,
+            values,
+            False,
+            self._uncertainty,
+            min(len(chosen), max(_LEAST_FREEDOM, self._freedom)),
+        )
 
     @cached_property
     def _uncertainty(self) -> float:
         """Variance of what the network says, over its posterior, in the target's units."""
         few = self.train[:_ROWS_IN_SEARCH]
-        least = 1e-10 * float(np.var(self.network_values[few]))
+        spread = float(np.var(self.network_values[few]))
+        least, most = _LEAST_ERROR * spread, _MOST_ERROR * spread
         model = self.subject.model
         if model is None:
             return least
         x = self.subject.x[torch.from_numpy(few)]
-        return max(least, float(model.variance(x, noise=False)[:, self.output].mean()))
+        posterior = float(model.variance(x, noise=False)[:, self.output].mean())
+        return float(np.clip(posterior, least, most))
 
     @property
     def _freedom(self) -> int:

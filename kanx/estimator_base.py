@@ -23,6 +23,7 @@ from kanx.serialisation import model_from_arrays, model_to_arrays
 from kanx.tables import Column, column_names, columns_of, encode, is_mapping, learn_columns
 from kanx.training.evidence import Fit
 from kanx.training.losses import Loss
+from kanx.training.threads import threads_for
 from kanx.training.topology import fit_topology
 
 
@@ -186,21 +187,22 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
             )
 
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        members = fit_topology(
-            learned,
-            x,
-            y,
-            torch.from_numpy(weight),
-            loss,
-            outputs,
-            edge=self.edge,
-            hidden=self.hidden,
-            edge_options=dict(self.edge_options or {}),
-            n_estimators=self.n_estimators,
-            max_iter=self.max_iter,
-            random_state=int(seed),
-            on_round=on_round,
-        )
+        with threads_for(len(x)):
+            members = fit_topology(
+                learned,
+                x,
+                y,
+                torch.from_numpy(weight),
+                loss,
+                outputs,
+                edge=self.edge,
+                hidden=self.hidden,
+                edge_options=dict(self.edge_options or {}),
+                n_estimators=self.n_estimators,
+                max_iter=self.max_iter,
+                random_state=int(seed),
+                on_round=on_round,
+            )
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return learned, members
 

@@ -155,7 +155,8 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     fits: list[Fit] = []
     best, chosen = additive.evidence + 5, 0
     for width in HIDDEN_WIDTHS:
-        if len(fits) >= n_estimators or task.coordinates(width) > LARGEST:
+        largest = min(LARGEST, task.weight.sum().item())  # no more coordinates than rows
+        if len(fits) >= n_estimators or task.coordinates(width) > largest:
             break
         starts = range(min(2, n_estimators - len(fits)))
         tried = [task.fit((width,), skip=True, start=k) for k in starts]

@@ -179,12 +179,17 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         context = self._init_callback_context(max_subtasks=None)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
 
+        stopped = False
+
         def on_round(round_: int, evidence: float) -> bool:
+            nonlocal stopped
+            if stopped:  # a callback that stops the fit stops all of its starts
+                return True
             step = context.subcontext(task_name="round")
             step.call_on_fit_task_begin(estimator=self, X=X)
-            return step.call_on_fit_task_end(
-                estimator=self, X=X, metadata={"round": round_, "log_evidence": evidence}
-            )
+            metadata = {"round": round_, "log_evidence": evidence}
+            stopped = step.call_on_fit_task_end(estimator=self, X=X, metadata=metadata)
+            return stopped
 
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with threads_for(len(x)):

@@ -246,3 +246,26 @@ def test_constant_target_and_constant_column():
     np.testing.assert_allclose(constant.predict(X), 3.5, atol=1e-6)
     model = KANRegressor(random_state=0).fit(X, 2 * X[:, 0])
     np.testing.assert_allclose(model.predict(X), 2 * X[:, 0], atol=1e-3)
+
+
+def test_many_rows_are_tried_on_a_part_and_finished_on_all(monkeypatch):
+    monkeypatch.setattr("kanx.training.selection.MANY_ROWS", 200)
+    monkeypatch.setattr("kanx.training.selection.PART_OF_ROWS", 100)
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (600, 2))
+    y = np.sin(3 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(600)
+    model = KANRegressor(hidden="additive", random_state=0).fit(X, y)
+    _, std = model.predict(X, return_std=True)
+    assert std.mean() == pytest.approx(0.1, rel=0.1)
+    assert model.score(X, y) > 0.97
+
+
+def test_a_large_network_is_fitted_without_a_dense_curvature(monkeypatch):
+    monkeypatch.setattr("kanx.training.evidence.DENSE_LIMIT", 20)
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (300, 3))
+    y = np.digitize(np.sin(3 * X[:, 0]) + X[:, 1], [-0.5, 0.5])
+    model = KANClassifier(**FAST).fit(X, y)
+    assert model.model_.members[0].posterior.is_diagonal
+    assert model.score(X, y) > 0.9
+    assert np.isfinite(model.model_.variance(model._matrix(X), noise=False).numpy()).all()

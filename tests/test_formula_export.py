@@ -54,7 +54,7 @@ WITH_ERF = sp.erf(a) * b
 X = np.random.default_rng(0).uniform(0.2, 2.0, (20, len(NAMES)))
 
 
-def close(found, formula):
+def assert_close(found, formula):
     expected = formula.predict(X)
     np.testing.assert_allclose(np.broadcast_to(found, expected.shape), expected, rtol=1e-12)
 
@@ -69,7 +69,7 @@ def test_python(expr, tmp_path):
     path = tmp_path / "exported.py"
     path.write_text(formula.to_python("law"), encoding="utf-8")
     law = runpy.run_path(str(path))["law"]
-    close(law(*used_columns(formula)), formula)
+    assert_close(law(*used_columns(formula)), formula)
     assert law(*(float(column[0]) for column in used_columns(formula))) == pytest.approx(
         formula.predict(X)[0], rel=1e-12
     )
@@ -88,7 +88,7 @@ def test_c(tmp_path):
         law.restype = ctypes.c_double
         law.argtypes = [ctypes.c_double] * len(formula.used_names)
         rows = zip(*used_columns(formula), strict=True) if formula.used_names else [()] * len(X)
-        close([law(*row) for row in rows], formula)
+        assert_close([law(*row) for row in rows], formula)
 
 
 @pytest.mark.parametrize("expr", EXPRESSIONS, ids=str)
@@ -102,7 +102,7 @@ def test_sql(expr):
         slots = ", ".join("?" * len(columns))
         connection.executemany(f"INSERT INTO t VALUES ({slots})", np.array(columns).T.tolist())
         rows = connection.execute(f"SELECT {formula.to_sql()} FROM t").fetchall()
-        close([row[0] for row in rows], formula)
+        assert_close([row[0] for row in rows], formula)
     finally:
         connection.close()
 
@@ -122,7 +122,7 @@ def test_sql_does_not_divide_integers():
 def test_excel(expr):
     formula = Formula(expr, NAMES)
     code = formula.to_excel(row=7)
-    close([Sheet(row, 7).value(code) for row in X], formula)
+    assert_close([Sheet(row, 7).value(code) for row in X], formula)
     assert re.fullmatch(r"[-=A-Z0-9.,()+*/<> ]+", code), "no column name may enter the formula"
 
 
@@ -146,7 +146,7 @@ def test_excel_columns_and_limits():
 def test_torch(expr):
     formula = Formula(expr, NAMES)
     module = formula.to_torch()
-    close(module(torch.from_numpy(X)).detach().numpy(), formula)
+    assert_close(module(torch.from_numpy(X)).detach().numpy(), formula)
     single = module(torch.from_numpy(X).float().reshape(4, 5, -1))
     assert single.shape == (4, 5) and single.dtype == torch.float32
 

@@ -145,6 +145,7 @@ def test_names_are_long_strange_and_still_literal():
     view = kanx.explain(net, dict(zip(names, x.T, strict=True)))
     for ax in (view.plot_network(), *view.plot().axes, plots.plot_beeswarm(view.local())):
         ax.figure.canvas.draw()
+        assert all(np.isfinite(ax.get_tightbbox().extents))
 
 
 def test_pictures_are_drawn_into_the_given_axes(mixed):

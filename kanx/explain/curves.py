@@ -301,6 +301,7 @@ def grid_of(
 
 
 def support_of(subject: Subject, data: Tensor, j: int, at_input: bool) -> Support:
+    """Say where the data of an input, or of what enters a layer, lie and how many are missing."""
     values = data[:, j].numpy()
     present = values[~np.isnan(values)]
     missing = int(len(values) - len(present))

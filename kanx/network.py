@@ -12,17 +12,19 @@ from kanx.layers import EdgeFamily, KANLayer
 from kanx.layers.layer import EdgeSpec
 from kanx.nodes import Nodes
 
-Width = int | tuple[int, Sequence[int]]
+Width = int | tuple[int, Sequence[int]] | Mapping[str, Any]
 
 
 class KAN(nn.Module):
-    r"""Compose layers of learnable curves; nodes add, or multiply where asked to.
+    r"""Compose layers of learnable curves; nodes add, or multiply and divide where asked to.
 
     Parameters
     ----------
-    widths : sequence of int or (int, sequence of int)
+    widths : sequence of int, (int, sequence of int) or mapping
         Number of nodes of every layer, inputs first. A pair ``(a, [2, 3])`` is a layer of ``a``
-        adding nodes and two multiplication nodes, of two and of three factors.
+        adding nodes and two multiplication nodes, of two and of three factors; a mapping such as
+        ``{"sums": 2, "products": [2], "ratios": ["S", ("A", 2)]}`` also has ratio nodes, see
+        `kanx.nodes.Ratio`.
     edge : str, mapping, or sequence of these with one entry per input, default="gp"
         Edge family of the layers that see the inputs; see `KANLayer`.
     hidden_edge : str or mapping, optional
@@ -69,7 +71,7 @@ class KAN(nn.Module):
         later: EdgeSpec = hidden_edge or (edge if single else "gp")  # type: ignore[assignment]
         # options without a hidden_edge of its own hold for every layer
         shared = options if hidden_edge is None and single else {}
-        self.nodes: list[Nodes] = nn.ModuleList(_nodes(w) for w in widths[1:])  # type: ignore[assignment]
+        self.nodes: list[Nodes] = nn.ModuleList(Nodes.of(w) for w in widths[1:])  # type: ignore[assignment]
         self.layers: list[KANLayer] = nn.ModuleList()  # type: ignore[assignment]
         width = widths[0]
         for depth, nodes in enumerate(self.nodes):
@@ -162,7 +164,7 @@ class KAN(nn.Module):
     def config(self) -> dict[str, Any]:
         """Return the description that `from_config` rebuilds the network from (JSON-compatible)."""
         widths: list[Any] = [self.in_features]
-        widths += [[n.sums, list(n.products)] if n.products else n.sums for n in self.nodes]
+        widths += [nodes.spec for nodes in self.nodes]
         return {
             "widths": widths,
             "edges": [layer.specs() for layer in self.all_layers],
@@ -178,7 +180,7 @@ class KAN(nn.Module):
         ValueError
             If the description is inconsistent.
         """
-        widths = [w if isinstance(w, int) else (int(w[0]), tuple(w[1])) for w in config["widths"]]
+        widths = config["widths"]
         edges = config["edges"]
         if len(edges) != len(widths) - 1 + bool(config["skip"]):
             raise ValueError(f"{len(widths) - 1} layers need as many edge lists, got {len(edges)}")
@@ -192,7 +194,3 @@ class KAN(nn.Module):
             else:
                 net.skip = layer
         return net
-
-
-def _nodes(width: Width) -> Nodes:
-    return Nodes(width) if isinstance(width, int) else Nodes(width[0], width[1])

@@ -33,8 +33,8 @@ def average(networks: Sequence[KAN]) -> KAN:
     depth = len(first.layers)
     if depth > 2 or any(len(net.layers) != depth for net in networks):
         raise ValueError("only networks with the same depth of at most two layers can be averaged")
-    if any(nodes.products for net in networks for nodes in net.nodes):
-        raise ValueError("networks with multiplication nodes cannot be averaged")
+    if any(nodes.kinds for net in networks for nodes in net.nodes):
+        raise ValueError("networks with multiplication or ratio nodes cannot be averaged")
     if depth == 1:
         result = _like(first, [first.in_features, first.out_features])
         _mean_of([net.layers[0] for net in networks], result.layers[0])

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanx.network import KAN
+from kanx.network import KAN, Width
+from kanx.nodes import Nodes
 from kanx.training.evidence import Fit, Settings, fit_evidence
 from kanx.training.losses import Loss
 from kanx.training.placement import place_on_data
@@ -60,7 +61,7 @@ class Task:
     random_state: int = 0
     on_round: Callable[[int, float], bool] | None = None
 
-    def build(self, hidden: Sequence[int], skip: bool) -> KAN:
+    def build(self, hidden: Sequence[Width], skip: bool) -> KAN:
         """Return an untrained network, placed on the data."""
         widths = [len(self.edges), *hidden, self.outputs]
         network = KAN(
@@ -69,11 +70,12 @@ class Task:
         place_on_data(network, self.x, self.weight)
         return network
 
-    def fit(self, hidden: Sequence[int], *, skip: bool = False, start: int = 0) -> Fit:
+    def fit(self, hidden: Sequence[Width], *, skip: bool = False, start: int = 0) -> Fit:
         """Fit a network of given hidden widths from one random start."""
         network = self.build(hidden, skip)
         # independent of the order in which sizes and starts are tried
-        seed = np.random.SeedSequence([self.random_state, start, *hidden]).generate_state(1)[0]
+        sizes = [Nodes.of(width).sums_needed for width in hidden]
+        seed = np.random.SeedSequence([self.random_state, start, *sizes]).generate_state(1)[0]
         random_start(network, torch.Generator().manual_seed(int(seed)))
         return fit_evidence(
             network,

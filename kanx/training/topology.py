@@ -9,6 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from kanx.layers.registry import family_class
+from kanx.network import Width
+from kanx.nodes import Nodes
 from kanx.tables import Column
 from kanx.training.evidence import Fit, Settings
 from kanx.training.losses import Loss
@@ -77,12 +79,12 @@ def fit_topology(
         return [whole.finish(additive)]
     kst = not isinstance(hidden, str) and len(hidden) == 2 and hidden[0] == "kst"
     fits = [task.fit(widths, skip=not kst, start=k) for k in range(n_estimators)]
-    averages = len(widths) <= 1
+    averages = len(widths) == 1 and isinstance(widths[0], int)
     kept = near_best(fits) if averages else [max(fits, key=lambda fit: fit.evidence)]
     return [whole.finish(fit) for fit in kept]
 
 
-def parse_hidden(hidden: str | Sequence[Any]) -> tuple[int, ...] | None:
+def parse_hidden(hidden: str | Sequence[Any]) -> tuple[Width, ...] | None:
     """Return the hidden widths, None for ``"auto"``.
 
     Raises
@@ -99,12 +101,19 @@ def parse_hidden(hidden: str | Sequence[Any]) -> tuple[int, ...] | None:
         found = list(hidden)
         if len(found) == 2 and found[0] == "kst":
             found = found[1:]
-        if all(isinstance(w, int | np.integer) and w > 0 for w in found):
-            return tuple(int(w) for w in found)
+        if all(_is_width(width) for width in found):
+            return tuple(w if isinstance(w, Mapping) else int(w) for w in found)
     raise ValueError(
         f"hidden={hidden!r} is not understood; use 'auto', 'additive', a tuple of widths such as "
-        "(5,) or (3, 3), or ('kst', Q)"
+        "(5,) or (3, 3) or ({'sums': 2, 'products': [2], 'ratios': ['S']},), or ('kst', Q)"
     )
+
+
+def _is_width(width: Any) -> bool:
+    if isinstance(width, Mapping):
+        Nodes.of(width)  # impossible nodes fail here, with what is wrong
+        return True
+    return isinstance(width, int | np.integer) and int(width) > 0
 
 
 def edge_specs(

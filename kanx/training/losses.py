@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -33,8 +35,38 @@ class Loss(ABC):
     def mean(self, f: Tensor) -> Tensor:
         """Map outputs to the expected target."""
 
+    def to(self, like: Tensor) -> Self:
+        """Return the loss for outputs of another number type or device."""
+        return self
 
-class Gaussian(Loss):
+
+class NoisyLoss(Loss):
+    """A loss whose target has a noise that is estimated with the network.
+
+    Attributes
+    ----------
+    precision : Tensor, (outputs,)
+        Inverse variances.
+    """
+
+    precision: Tensor
+
+    def with_precision(self, precision: Tensor) -> Self:
+        """Return the same loss with another noise."""
+        other = copy.copy(self)
+        other.precision = precision
+        return other
+
+    def to(self, like: Tensor) -> Self:
+        """Return the loss for outputs of another number type or device."""
+        return self.with_precision(self.precision.to(like))
+
+    def residual_squares(self, f: Tensor, y: Tensor) -> Tensor:
+        """Return squared residuals whose weighted mean is the noise, ``(rows, outputs)``."""
+        return (f - y) ** 2
+
+
+class Gaussian(NoisyLoss):
     """Normal errors, one precision per output.
 
     Parameters
@@ -111,7 +143,7 @@ class Poisson(Loss):
         return f.exp()
 
 
-class Huber(Loss):
+class Huber(NoisyLoss):
     """Squared errors near zero and absolute ones beyond ``delta`` standard deviations.
 
     Parameters
@@ -143,3 +175,7 @@ class Huber(Loss):
 
     def mean(self, f: Tensor) -> Tensor:
         return f
+
+    def residual_squares(self, f: Tensor, y: Tensor) -> Tensor:
+        # far residuals count with the weights of iteratively re-weighted least squares
+        return (f - y) ** 2 * (self.root_curvature(f, y) ** 2 / self.precision)

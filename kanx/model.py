@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from kanx.tables import Column
 from kanx.training.averaging import average
 from kanx.training.evidence import Fit
 from kanx.training.linearisation import Linearisation
+from kanx.training.posterior import Posterior
 
 ROWS_AT_ONCE = 2048
 
@@ -66,27 +68,44 @@ class Model:
         The mean of the members' posterior variances plus the variance between the members, plus
         the noise of the target where asked for.
         """
-        within: list[Tensor] = []
-        means: list[Tensor] = []
-        for member in self.members:
-            spread, f = _spread(member, x)
-            if noise and member.posterior.noise_precision is not None:
-                spread = spread + 1 / member.posterior.noise_precision
-            within.append(spread)
-            means.append(f)
-        total = torch.stack(within).mean(0) + torch.stack(means).var(0, correction=0)
-        return total * self.target_scale**2
+        pairs = [_spread(member, x, Posterior.output_variance) for member in self.members]
+        within, means = (torch.stack(part) for part in zip(*pairs, strict=True))
+        total = (within.mean(0) + means.var(0, correction=0)) * self.target_scale**2
+        return total + self.noise_variance() if noise else total
+
+    def noise_variance(self) -> Tensor:
+        """Return the variance of the target around the function, ``(outputs,)``; 0 without noise.
+
+        For Huber's loss that of the central part.
+        """
+        noises = [member.posterior.noise_precision for member in self.members]
+        known = [1 / noise for noise in noises if noise is not None]
+        mean = torch.stack(known).mean(0) if known else torch.zeros_like(self.target_scale)
+        return mean * self.target_scale**2
+
+    def covariance(self, x: Tensor) -> Tensor:
+        """Return the covariance of the outputs of every row, ``(rows, outputs, outputs)``.
+
+        Without the noise; otherwise as `variance`.
+        """
+        pairs = [_spread(member, x, Posterior.output_covariance) for member in self.members]
+        within, means = (torch.stack(part) for part in zip(*pairs, strict=True))
+        apart = means - means.mean(0)  # (members, rows, outputs)
+        between = torch.einsum("mnc,mnd->ncd", apart, apart) / len(apart)
+        scale = self.target_scale
+        return (within.mean(0) + between) * scale * scale.unsqueeze(-1)
 
 
-def _spread(member: Fit, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the posterior variance and the outputs of one member, ``(rows, outputs)`` each."""
+def _spread(
+    member: Fit, x: Tensor, spread: Callable[[Posterior, Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the posterior spread and the outputs ``(rows, outputs)`` of one member."""
     coordinates = member.posterior.coordinates
     w = coordinates.read()
     spreads: list[Tensor] = []
     outputs: list[Tensor] = []
     for part in x.split(ROWS_AT_ONCE):
-        linearisation = Linearisation(coordinates, part)
-        f, jacobian = linearisation.jacobian(w)
-        spreads.append(member.posterior.output_variance(jacobian))
+        f, jacobian = Linearisation(coordinates, part).jacobian(w)
+        spreads.append(spread(member.posterior, jacobian))
         outputs.append(f)
     return torch.cat(spreads), torch.cat(outputs)

@@ -92,6 +92,20 @@ class Posterior:
         spread = own * self.covariance if self.is_diagonal else own @ self.covariance
         return (spread * own).sum(-1)
 
+    def output_covariance(self, jacobian: Tensor) -> Tensor:
+        """Return the covariance of the outputs of every row, ``(rows, outputs, outputs)``."""
+        own = jacobian[:, :, self.living]
+        spread = own * self.covariance if self.is_diagonal else own @ self.covariance
+        return spread @ own.mT
+
+    def scaled(self, normal: Tensor) -> Tensor:
+        """Turn standard normal numbers ``(draws, living)`` into draws around the optimum."""
+        if self.is_diagonal:
+            return normal * self.covariance.sqrt()
+        # the eigenvalues of a covariance that is singular to rounding may be below zero
+        values, vectors = torch.linalg.eigh(self.covariance)
+        return (normal * values.clamp_min(0).sqrt()) @ vectors.mT
+
     def parameter_covariance(self, block: Block, edge: tuple[int, int]) -> Tensor:
         """Return the covariance of one edge's parameters, ``(p, p)``; zero where pruned."""
         p, n, o = block.shape

@@ -1,0 +1,7 @@
+"""A fitted estimator in other systems: ONNX, torch.export, C, JavaScript, SQL, numpy."""
+
+from kanx.export.c_code import to_c as to_c
+from kanx.export.exported import exported as exported
+from kanx.export.javascript import to_javascript as to_javascript
+from kanx.export.numpy_code import to_numpy as to_numpy
+from kanx.export.sql import to_sql as to_sql

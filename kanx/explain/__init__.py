@@ -13,14 +13,16 @@ _HOMES = {
     "Explanation": "kanx.explain.explanation",
     "Formula": "kanx.explain.formula",
     "explain": "kanx.explain.explanation",
+    "structure": "kanx.explain.pair_tests",
     "symbolify": "kanx.explain.symbols",
 }
 
-__all__ = ["Explanation", "Formula", "explain", "symbolify"]
+__all__ = ["Explanation", "Formula", "explain", "structure", "symbolify"]
 
 if TYPE_CHECKING:
     from kanx.explain.explanation import Explanation, explain
     from kanx.explain.formula import Formula
+    from kanx.explain.pair_tests import structure
     from kanx.explain.symbols import symbolify
 
 

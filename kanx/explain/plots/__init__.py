@@ -1,6 +1,7 @@
 """Pictures of what a model has learned: matplotlib, axes in, axes out.
 
 Nothing here is shown or saved by itself: ``plot_curve(curve, ax).figure.savefig("curve.svg")``.
+On a dark page: ``with theme("dark"): view.plot()``.
 """
 
 from kanx.explain.plots.beeswarm import plot_beeswarm, plot_importances
@@ -8,6 +9,7 @@ from kanx.explain.plots.calibration import coverage, plot_calibration, plot_cove
 from kanx.explain.plots.curves import plot_curve, plot_curves, plot_effects_together
 from kanx.explain.plots.front import plot_front
 from kanx.explain.plots.network import plot_network
+from kanx.explain.plots.style import theme
 from kanx.explain.plots.surface import plot_interactions, plot_surface
 from kanx.explain.plots.trace import plot_trace
 from kanx.explain.plots.waterfall import plot_waterfall
@@ -27,4 +29,5 @@ __all__ = [
     "plot_surface",
     "plot_trace",
     "plot_waterfall",
+    "theme",
 ]

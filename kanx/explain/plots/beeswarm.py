@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kanx.explain.importances import Importances
 from kanx.explain.local import Contributions
-from kanx.explain.plots.style import BLUE, GREY, get_axes, label, tidy
+from kanx.explain.plots.style import BLUE, GREY, get_axes, is_dark, label, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BINS = 60
 COLOURS = "cividis"  # even in lightness for colour-blind eyes
+VISIBLE = {False: (0.0, 0.9), True: (0.3, 1.0)}  # its parts that stand out on light and dark pages
 
 
 def plot_beeswarm(
@@ -44,6 +45,7 @@ def plot_beeswarm(
     ax = get_axes(ax, (6.8, 1.2 + 0.36 * max(len(order), 1)))
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     dots = None
+    colours = _colours()
     for y, j in enumerate(order):
         offset = _offsets(values[:, j])
         absent = np.isnan(contributions.inputs[:, j])
@@ -58,7 +60,7 @@ def plot_beeswarm(
                 y + offset[coloured],
                 s=9,
                 c=level[coloured],
-                cmap=COLOURS,
+                cmap=colours,
                 vmin=0,
                 vmax=1,
                 linewidths=0,
@@ -105,7 +107,6 @@ def plot_importances(
         0.65,
         xerr=error,
         color=BLUE,
-        alpha=0.8,
         ecolor=GREY,
         capsize=2,
     )
@@ -116,6 +117,15 @@ def plot_importances(
     ax.set_xlabel(f"share of the variance{of}")
     tidy(ax)
     return ax
+
+
+def _colours() -> Any:
+    """Return the part of the colour map that stands out on the page."""
+    import matplotlib as mpl
+    from matplotlib.colors import ListedColormap
+
+    low, high = VISIBLE[is_dark()]
+    return ListedColormap(mpl.colormaps[COLOURS](np.linspace(low, high, 128)))
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -160,7 +160,7 @@ def _bars(ax: Axes, curve: Curve, colour: str) -> None:
         value, std = np.append(value, curve.missing[0]), np.append(std, curve.missing[1])
         names.append("missing")
     error = 1.96 * std if np.isfinite(std).all() else None
-    bars = ax.bar(place, value, 0.7, yerr=error, color=colour, alpha=0.75, capsize=3, ecolor=GREY)
+    bars = ax.bar(place, value, 0.7, yerr=error, color=colour, capsize=3, ecolor=GREY)
     if curve.missing is not None:
         bars[-1].set(facecolor="none", edgecolor=ORANGE, hatch="///")
     counts = list(curve.support.counts) + [curve.support.missing] * (curve.missing is not None)

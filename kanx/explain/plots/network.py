@@ -9,12 +9,10 @@ import numpy as np
 from kanx.explain.curves import Curve
 from kanx.explain.explanation import Explanation
 from kanx.explain.plots.network_layout import BOX, Edge, Layout, Node, Point, lay_out
-from kanx.explain.plots.style import BLUE, GREY, ORANGE, get_axes, label
+from kanx.explain.plots.style import BLUE, GREY, ORANGE, get_axes, ink, label, paper
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-INK = "#303030"
 
 
 def plot_network(
@@ -63,11 +61,11 @@ def _draw_edge(ax: Axes, edge: Edge, strength: float) -> None:
     width = 0.7 + 4.3 * strength
     alpha = 0.35 + 0.45 * strength
     if edge.box is None:
-        _draw_path(ax, edge.start, edge.end, INK, width, 0.5 * alpha)
+        _draw_path(ax, edge.start, edge.end, ink(), width, 0.5 * alpha)
         return
     x, y = edge.box
-    _draw_path(ax, edge.start, (x - BOX[0] / 2, y), INK, width, alpha)
-    _draw_path(ax, (x + BOX[0] / 2, y), edge.end, INK, width, alpha)
+    _draw_path(ax, edge.start, (x - BOX[0] / 2, y), ink(), width, alpha)
+    _draw_path(ax, (x + BOX[0] / 2, y), edge.end, ink(), width, alpha)
 
 
 def _draw_path(
@@ -114,8 +112,8 @@ def _draw_box(ax: Axes, curve: Curve, at: Point, strength: float) -> None:
             width,
             height,
             boxstyle="round,pad=0,rounding_size=0.05",
-            facecolor="white",
-            edgecolor=INK,
+            facecolor=paper(ax),
+            edgecolor=ink(),
             linewidth=0.7,
             zorder=3,
         )
@@ -149,9 +147,9 @@ def _draw_node(ax: Axes, node: Node, depth: int, last: int) -> None:
 
     x, y = node.at
     faint = node.share <= 0
-    colour = GREY if faint else INK
+    colour = GREY if faint else ink()
     if 0 < depth < last:
-        ax.add_patch(Circle(node.at, 0.15, facecolor="white", edgecolor=colour, zorder=5))
+        ax.add_patch(Circle(node.at, 0.15, facecolor=paper(ax), edgecolor=colour, zorder=5))
         text = "×" if node.is_product else label(node.name, 6)
         ax.text(x, y, text, ha="center", va="center", fontsize=7, color=colour, zorder=6)
         return

@@ -73,7 +73,7 @@ def plot_interactions(
     ax = get_axes(ax, (5.6, 1.0 + 0.28 * max(len(order), 1)))
     names = interactions.names
     pairs = [interactions.pairs[n] for n in order]
-    ax.barh(range(len(order)), share[order], 0.65, color=BLUE, alpha=0.8)
+    ax.barh(range(len(order)), share[order], 0.65, color=BLUE)
     ax.set_yticks(
         range(len(order)), [f"{label(names[i], 20)} × {label(names[j], 20)}" for i, j in pairs]
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kanx.explain.local import Contributions
-from kanx.explain.plots.style import BLUE, GREY, ORANGE, get_axes, label, tidy
+from kanx.explain.plots.style import BLUE, GREY, ORANGE, get_axes, ink, label, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def plot_waterfall(
     ax.axvline(base, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     ax.set_yticks([*place, len(steps)], [*names, "prediction"])
     prediction = float(contributions.prediction[row, output])
-    ax.plot([prediction], [len(steps)], marker="D", color="black", markersize=6)
+    ax.plot([prediction], [len(steps)], marker="D", color=ink(), markersize=6)
     ax.annotate(
         f"{prediction:.4g}",
         (prediction, len(steps)),

@@ -89,3 +89,14 @@ def curvature_diagonal(
     if root.dim() == 2:
         root = torch.diag_embed(root)
     return linearisation.squared(w, root.mT)[living]
+
+
+def factorise(matrix: Tensor) -> Tensor:
+    """Return the Cholesky factor, with the smallest relative jitter that makes it possible."""
+    diagonal = matrix.diagonal()
+    jitter = 0.0
+    while True:
+        factor, info = torch.linalg.cholesky_ex(matrix + torch.diag(jitter * diagonal))
+        if int(info) == 0:
+            return factor
+        jitter = max(jitter * 10, 1e-14)

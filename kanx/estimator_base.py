@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
+from kanx.layers import Constraint
 from kanx.model import Model
 from kanx.serialisation import model_from_arrays, model_to_arrays
 from kanx.tables import Column, column_names, columns_of, encode, is_mapping, learn_columns
@@ -36,6 +38,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         edge: str | Mapping[Any, Any] = "gp",
         hidden: str | Sequence[Any] = "auto",
         edge_options: Mapping[str, Any] | None = None,
+        constraints: Mapping[Any, Any] | None = None,
         categorical_features: str | Sequence[str | int] | None = "from_dtype",
         n_estimators: int = 6,
         max_iter: int = 60,
@@ -44,6 +47,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         self.edge = edge
         self.hidden = hidden
         self.edge_options = edge_options
+        self.constraints = constraints
         self.categorical_features = categorical_features
         self.n_estimators = n_estimators
         self.max_iter = max_iter
@@ -92,7 +96,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
     @classmethod
     def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild a fitted estimator from `to_arrays`."""
-        estimator = cls(**header["parameters"])
+        estimator = cls(**{k: _by_position(v) for k, v in header["parameters"].items()})
         estimator.model_ = model_from_arrays(header["model"], arrays)
         estimator.n_features_in_ = int(header["n_features_in"])
         if header["feature_names_in"] is not None:
@@ -166,6 +170,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         loss: Loss,
         outputs: int,
         weight: NDArray[np.float64],
+        target_scale: Tensor | None = None,
     ) -> tuple[list[Column], list[Fit]]:
         names = [str(n) for n in getattr(self, "feature_names_in_", [])] or [
             f"x{j}" for j in range(self.n_features_in_)
@@ -207,6 +212,8 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
                 max_iter=self.max_iter,
                 random_state=int(seed),
                 on_round=on_round,
+                constraints=self.constraints,
+                target_scale=target_scale,
             )
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return learned, members
@@ -251,8 +258,17 @@ def target_names(y: Any, count: int) -> list[str]:
     return [f"y{k}" for k in range(count)]
 
 
+def _by_position(value: Any) -> Any:
+    """Restore the positions of columns that are keys; JSON makes text of them."""
+    if not isinstance(value, dict):
+        return value
+    return {int(k) if k.isdecimal() else k: v for k, v in value.items()}
+
+
 def _as_json(value: Any) -> Any:
     """Return a JSON-compatible copy; what has none (a kernel, a random state) becomes None."""
+    if isinstance(value, Constraint):
+        value = {k: v for k, v in asdict(value).items() if v is not None}
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -38,7 +38,17 @@ class KANRegressor(RegressorMixin, KANEstimator):
         evidence rises; a tuple of widths adds hidden layers beside direct curves from input to
         output; ``("kst", Q)`` is the Kolmogorov superposition with ``Q`` outer functions.
     edge_options : mapping, optional
-        Options of the edge family, such as ``{"control_points": 20}``.
+        Options of the edge family, such as ``{"control_points": 20}``; ``{"residual": "silu"}``
+        runs that function beside every numeric curve, see `kanx.layers.KANLayer`.
+    constraints : mapping from column (name or position) to constraint or list of these, optional
+        What the response to a numeric column has to be: ``"increasing"``, ``"decreasing"``,
+        ``"convex"``, ``"concave"``, ``"periodic"`` (over the column's observed range), ``{"kind":
+        "zero_at", "point": 0.5}`` or, in the target's units (the logit's of two classes) and up to
+        a constant, ``{"kind": "fixed", "function": "log"}`` with a name in `kanx.functions`; or
+        `kanx.layers.Constraint`. They hold exactly: a constrained column enters only by its own
+        curve, straight to the output and never through hidden nodes, so what the curve keeps the
+        prediction keeps whatever the other columns are. The other curves are fitted beside it
+        under the constraint, see `kanx.training.constrained.impose`.
     categorical_features : "from_dtype", None, or list of names or positions
         Columns that hold categories; by default those that hold no numbers.
     n_estimators : int, default=6
@@ -103,10 +113,11 @@ class KANRegressor(RegressorMixin, KANEstimator):
         scale = np.where(constant, 1.0, scale)
         scaled = torch.from_numpy(np.where(constant, 0.0, (values - mean) / scale))
         loss = Gaussian(torch.full((values.shape[1],), 10.0, dtype=torch.float64))
-        learned, members = self._fit_members(X, columns, scaled, loss, values.shape[1], weight)
-        self.model_ = Model(
-            learned, members, torch.from_numpy(mean), torch.from_numpy(scale), names
+        spread = torch.from_numpy(scale)
+        learned, members = self._fit_members(
+            X, columns, scaled, loss, values.shape[1], weight, spread
         )
+        self.model_ = Model(learned, members, torch.from_numpy(mean), spread, names)
         return self
 
     def predict(
@@ -167,7 +178,8 @@ class KANClassifier(ClassifierMixin, KANEstimator):
 
     Parameters
     ----------
-    edge, hidden, edge_options, categorical_features, n_estimators, max_iter, random_state
+    edge, hidden, edge_options, constraints, categorical_features, n_estimators, max_iter
+    random_state
         See `KANRegressor`.
     class_weight : "balanced", dict from class to float, or None
         Weight of every class.
@@ -187,6 +199,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
         edge: str | Mapping[Any, Any] = "gp",
         hidden: str | Sequence[Any] = "auto",
         edge_options: Mapping[str, Any] | None = None,
+        constraints: Mapping[Any, Any] | None = None,
         categorical_features: str | Sequence[str | int] | None = "from_dtype",
         n_estimators: int = 6,
         max_iter: int = 60,
@@ -197,6 +210,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
             edge=edge,
             hidden=hidden,
             edge_options=edge_options,
+            constraints=constraints,
             categorical_features=categorical_features,
             n_estimators=n_estimators,
             max_iter=max_iter,

@@ -26,7 +26,8 @@ class KANLayer(nn.Module):
     in_features, out_features : int
     edge : str, mapping, or sequence of these with one entry per input, default="gp"
         Family of the edges: a name in `FAMILIES`, or a mapping with the key ``"family"`` and the
-        family's own options, such as ``{"family": "spline", "intervals": 5}``.
+        family's own options, such as ``{"family": "spline", "intervals": 5}``; it may have a
+        ``"residual"`` of its own.
     bias : bool, default=True
     residual : str, optional
         Activation function that runs beside every edge with a weight of its own, such as
@@ -174,6 +175,7 @@ def _parse(spec: EdgeSpec, options: Mapping[str, Any]) -> tuple[str, dict[str, A
 def _with_residual(
     family: str, options: dict[str, Any], residual: str | None
 ) -> tuple[str, dict[str, Any]]:
+    residual = options.pop("residual", residual)
     if residual in (None, "zero") or family == "lookup":
         return family, options
     common = ("missing", "domain", "extrapolate")

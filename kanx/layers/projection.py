@@ -10,16 +10,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, null_space, solve_triangular
 from scipy.optimize import nnls
-from torch import Tensor
 
 from kanx.layers.base import EdgeFamily
-from kanx.layers.constraints import SHAPES, Constraint, equality_rows, shape_rows
+from kanx.layers.constraints import Constraint
 from kanx.layers.linear import LinearFamily
-from kanx.layers.spline import BSpline
+from kanx.layers.requirements import Requirements
 
-COARSE, FINE = 200, 4001  # places where a shape is imposed, and where it is checked
 ROUNDS = 20
-ROUNDING = 1e-11  # relative to the terms of a sum that should not be negative
 
 Array = NDArray[np.float64]
 
@@ -91,68 +88,56 @@ def project(
 def _nearest(
     bundle: LinearFamily, index: int, constraints: Sequence[Constraint], start: Array
 ) -> Array:
-    equalities = [
-        _rows(equality_rows(bundle, index, c))
-        for c in constraints
-        if c.kind in ("periodic", "zero_at")
-    ]
-    shapes = [c.kind for c in constraints if c.kind in SHAPES]
-    factor = _metric(bundle, index)
-    equal = np.concatenate([*equalities, np.zeros((0, len(start)))])
-    fine = torch.linspace(-1, 1, FINE, dtype=torch.float64)
-    checks = [_rows(shape_rows(bundle, index, kind, fine)) for kind in shapes]
-    imposed = np.zeros(FINE, dtype=bool)
-    imposed[:: FINE // COARSE] = True
-    imposed[[-2, -1]] = True  # a linear continuation begins with the slope at the end
+    requirements = Requirements(bundle, index, constraints)
+    root = _metric_root(bundle, index)
     for _ in range(ROUNDS):
-        inequal = _shapes(bundle, index, shapes, fine[torch.from_numpy(imposed)])
-        found = _least_distance(factor, start, equal, inequal)
-        broken = imposed.copy()
-        for rows in checks:
-            slack = rows @ found
-            places = np.nonzero(slack < -ROUNDING * (np.abs(rows) @ np.abs(found)))[0]
-            broken[places] = True
-            broken[np.minimum(places + 1, FINE - 1)] = True
-        if (broken == imposed).all() or isinstance(bundle, BSpline):
+        found = least_distance(root, start, requirements.equal, requirements.inequal)
+        if not requirements.tighten(found):
             return found
-        imposed = broken
-    raise ValueError(f"the constraints {shapes} could not be met on the whole domain")
+    raise ValueError("the constraints could not be met on the whole domain")
 
 
-def _rows(rows: Tensor) -> Array:
-    return rows.detach().numpy()
-
-
-def _shapes(bundle: LinearFamily, index: int, shapes: Sequence[str], t: Tensor) -> Array:
-    rows = [_rows(shape_rows(bundle, index, kind, t)) for kind in shapes]
-    return np.concatenate([*rows, np.zeros((0, bundle.parameters_per_edge))])
-
-
-def _metric(bundle: LinearFamily, index: int) -> Array:
-    """Return the triangular factor ``R`` of the metric ``R'R``: the curve's mean square."""
+def _metric_root(bundle: LinearFamily, index: int) -> Array:
+    """Return ``T`` of the metric ``(T T')^-1``: the curve's mean square over the domain."""
     t = torch.linspace(-1, 1, 401, dtype=torch.float64)[:, None].expand(-1, bundle.in_features)
-    features = _rows(bundle.basis(t)[..., index])
+    features = bundle.basis(t)[..., index].detach().numpy()
     p = bundle.parameters_per_edge
     gram = np.eye(p)  # the value of missing inputs has a metric of its own
     own = features.T @ features / len(features)
     ridge = 1e-7 * np.trace(own) / len(own) * np.eye(len(own))
     gram[: len(own), : len(own)] = own + ridge
-    return cholesky(gram)
+    return solve_triangular(cholesky(gram), np.eye(p))
 
 
-def _least_distance(factor: Array, start: Array, equal: Array, inequal: Array) -> Array:
-    """Minimise ``|R (c - start)|`` subject to ``E c = 0`` and ``G c >= 0``."""
-    inverse = solve_triangular(factor, np.eye(len(factor)))
+def least_distance(root: Array, start: Array, equal: Array, inequal: Array) -> Array:
+    r"""Minimise :math:`|T^{-1} (c - c_0)|` subject to :math:`E c = 0` and :math:`G c \ge 0`.
+
+    Parameters
+    ----------
+    root : ndarray, (p, p)
+        ``T``; with a covariance :math:`T T'` the nearest point is the most probable one.
+    start : ndarray, (p,)
+    equal, inequal : ndarray, (rows, p)
+
+    Raises
+    ------
+    ValueError
+        If nothing keeps all of them.
+
+    References
+    ----------
+    Lawson and Hanson: Solving Least Squares Problems, chapter 23 (problem LDP).
+    """
     free = np.eye(len(start))
     origin = np.zeros(len(start))
     if len(equal):
-        rows = equal @ inverse
+        rows = equal @ root
         origin = -np.linalg.pinv(rows) @ (equal @ start)
         free = null_space(rows)
-    base = start + inverse @ origin
+    base = start + root @ origin
     if not len(inequal):
         return base
-    basis = inverse @ free
+    basis = root @ free
     size = np.linalg.norm(inequal @ basis, axis=1, keepdims=True)
     size[size == 0] = 1
     left = (inequal @ basis) / size

@@ -48,6 +48,8 @@ class Task:
     random_state : int
     on_round : callable, optional
         See `fit_evidence`.
+    prepare : callable, optional
+        Called with every untrained network, such as to cut edges.
     """
 
     x: Tensor
@@ -60,6 +62,7 @@ class Task:
     settings: Settings = field(default_factory=Settings)
     random_state: int = 0
     on_round: Callable[[int, float], bool] | None = None
+    prepare: Callable[[KAN], None] | None = None
 
     def build(self, hidden: Sequence[Width], skip: bool) -> KAN:
         """Return an untrained network, placed on the data."""
@@ -68,6 +71,8 @@ class Task:
             widths, self.edges, hidden_edge=self.hidden_edge, skip=skip, random_state=0
         ).double()
         place_on_data(network, self.x, self.weight)
+        if self.prepare is not None:
+            self.prepare(network)
         return network
 
     def fit(self, hidden: Sequence[Width], *, skip: bool = False, start: int = 0) -> Fit:

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from kanx.layers import Constraint
 from kanx.layers.registry import family_class
 from kanx.network import Width
 from kanx.nodes import Nodes
 from kanx.tables import Column
+from kanx.training.constrained_fit import ConstrainedFit
+from kanx.training.constraint_choice import constrained_spec, parse_constraints
 from kanx.training.evidence import Fit, Settings
 from kanx.training.losses import Loss
 from kanx.training.selection import Task, choose_length_scale, near_best, select
@@ -45,21 +48,40 @@ def fit_topology(
     max_iter: int,
     random_state: int,
     on_round: Callable[[int, float], bool] | None,
+    constraints: Mapping[Any, Any] | None = None,
+    target_scale: Tensor | None = None,
 ) -> list[Fit]:
     """Fit the networks that an estimator's parameters ask for.
+
+    Constrained columns enter only by their direct curves; see `impose`.
+
+    Parameters
+    ----------
+    target_scale : Tensor, (outputs,), optional
+        Target units per unit of the output, for curves that are known functions; 1 if left out.
 
     Raises
     ------
     ValueError
-        If `edge` or `hidden` is not understood.
+        If `edge`, `hidden` or `constraints` is not understood.
     """
     widths = parse_hidden(hidden)
     edges = edge_specs(columns, edge, edge_options, x)
+    wanted = parse_constraints(columns, constraints)
     numeric = next((e for e in edges if e["family"] != "lookup"), {"family": "gp"})
     family = numeric["family"]
     chosen = {k: v for k, v in edge_options.items() if k not in ("control_points", "intervals")}
     own = chosen if family == edge else {}
     hidden_edge = {"family": family, **HIDDEN_OPTIONS.get(family, {}), **own}
+    edges = _constrained_specs(columns, edges, wanted, edge, edge_options)
+    kst = not isinstance(hidden, str) and len(hidden) == 2 and hidden[0] == "kst"
+    if wanted and kst:
+        raise ValueError(
+            "constraints need curves that go straight to the output, which ('kst', Q) has not; use "
+            "hidden='auto', 'additive' or a tuple of widths"
+        )
+    bound = ConstrainedFit(wanted, outputs, target_scale)
+    y, loss = bound.offset(x, y, loss)
     task = Task(
         x,
         y,
@@ -71,17 +93,39 @@ def fit_topology(
         Settings(max_iter=max_iter),
         random_state,
         on_round,
+        bound.prepare if wanted else None,
     )
+    return [bound.finish(fit, task) for fit in _fits(task, widths, kst, n_estimators)]
+
+
+def _fits(task: Task, widths: Sequence[Width] | None, kst: bool, n_estimators: int) -> list[Fit]:
+    """Fit and choose, constraints aside."""
     if widths is None:
         return select(task, n_estimators)
     whole, (task, additive) = task, choose_length_scale(task.part())
     if not widths:
         return [whole.finish(additive)]
-    kst = not isinstance(hidden, str) and len(hidden) == 2 and hidden[0] == "kst"
     fits = [task.fit(widths, skip=not kst, start=k) for k in range(n_estimators)]
     averages = len(widths) == 1 and isinstance(widths[0], int)
     kept = near_best(fits) if averages else [max(fits, key=lambda fit: fit.evidence)]
     return [whole.finish(fit) for fit in kept]
+
+
+def _constrained_specs(
+    columns: Sequence[Column],
+    edges: Sequence[dict[str, Any]],
+    wanted: Mapping[int, Sequence[Constraint]],
+    edge: EdgeChoice,
+    edge_options: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    specs = list(edges)
+    for j, own in wanted.items():
+        asked = {*edge_options}
+        if isinstance(edge, Mapping):
+            chosen = edge if "family" in edge else edge.get(columns[j].name, edge.get(j, {}))
+            asked |= {*chosen} if isinstance(chosen, Mapping) else set()
+        specs[j] = constrained_spec(specs[j], columns[j].name, own, asked)
+    return specs
 
 
 def parse_hidden(hidden: str | Sequence[Any]) -> tuple[Width, ...] | None:

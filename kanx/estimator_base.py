@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +12,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
@@ -19,14 +19,18 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
+from kanx.estimator_fit import fit_members, fit_seed
 from kanx.layers import Constraint
 from kanx.model import Model
 from kanx.serialisation import model_from_arrays, model_to_arrays
 from kanx.tables import Column, column_names, columns_of, encode, is_mapping, learn_columns
+from kanx.training.batches import Batches
 from kanx.training.evidence import Fit
 from kanx.training.losses import Loss
-from kanx.training.threads import threads_for
-from kanx.training.topology import fit_topology
+from kanx.training.online import update
+from kanx.training.options import TrainingOptions, as_options
+from kanx.training.rows import InMemory
+from kanx.training.streaming import Reader, Summary, stream_rows, summarise
 
 
 class KANEstimator(CallbackSupportMixin, BaseEstimator):
@@ -42,6 +46,9 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         categorical_features: str | Sequence[str | int] | None = "from_dtype",
         n_estimators: int = 6,
         max_iter: int = 60,
+        optimizer: str = "auto",
+        training: TrainingOptions | Mapping[str, Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.edge = edge
@@ -51,6 +58,9 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         self.categorical_features = categorical_features
         self.n_estimators = n_estimators
         self.max_iter = max_iter
+        self.optimizer = optimizer
+        self.training = training
+        self.checkpoint = checkpoint
         self.random_state = random_state
 
     _fitted_values: tuple[str, ...] = ()  # small fitted attributes that are stored as they are
@@ -97,6 +107,8 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
     def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild a fitted estimator from `to_arrays`."""
         estimator = cls(**{k: _by_position(v) for k, v in header["parameters"].items()})
+        if isinstance(estimator.training, Mapping):
+            estimator.training = as_options(estimator.training)
         estimator.model_ = model_from_arrays(header["model"], arrays)
         estimator.n_features_in_ = int(header["n_features_in"])
         if header["feature_names_in"] is not None:
@@ -172,57 +184,48 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         weight: NDArray[np.float64],
         target_scale: Tensor | None = None,
     ) -> tuple[list[Column], list[Fit]]:
-        names = [str(n) for n in getattr(self, "feature_names_in_", [])] or [
-            f"x{j}" for j in range(self.n_features_in_)
-        ]
         keep = weight > 0  # a row of weight zero is no row
         columns = [values[keep] for values in columns]
         y, weight = y[torch.from_numpy(keep)], weight[keep]
-        learned = learn_columns(names, columns, self.categorical_features)
+        learned = learn_columns(self._names(), columns, self.categorical_features)
         x = torch.from_numpy(encode(learned, columns))
+        sample = InMemory(x, y, torch.from_numpy(weight))
+        seed = fit_seed(self)
+        return learned, fit_members(
+            self, X, learned, sample, loss, outputs, seed, target_scale=target_scale
+        )
 
-        context = self._init_callback_context(max_subtasks=None)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+    def _fit_batches(
+        self,
+        batches: Batches,
+        read: Reader,
+        prepare: Callable[[Summary], tuple[Callable[[NDArray[Any]], Tensor], Loss, int]],
+    ) -> tuple[list[Column], list[Fit]]:
+        """Fit to rows that are read in batches; `prepare` says how after the first pass."""
+        seed = fit_seed(self)
+        summary = summarise(batches, read, self._names, self.categorical_features, seed)
+        target, loss, outputs = prepare(summary)
+        rows = stream_rows(batches, read, summary, target, as_options(self.training), seed)
+        columns = summary.columns
+        return columns, fit_members(
+            self, None, columns, rows.sample, loss, outputs, seed, rows=rows
+        )
 
-        stopped = False
+    def _update_members(self, rows: InMemory) -> None:
+        """Let every network see further rows."""
+        members = [update(member, rows) for member in self.model_.members]
+        self.model_ = replace(self.model_, members=members)
 
-        def on_round(round_: int, evidence: float) -> bool:
-            nonlocal stopped
-            if stopped:  # a callback that stops the fit stops all of its starts
-                return True
-            step = context.subcontext(task_name="round")
-            step.call_on_fit_task_begin(estimator=self, X=X)
-            metadata = {"round": round_, "log_evidence": evidence}
-            stopped = step.call_on_fit_task_end(estimator=self, X=X, metadata=metadata)
-            return stopped
-
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        with threads_for(len(x)):
-            members = fit_topology(
-                learned,
-                x,
-                y,
-                torch.from_numpy(weight),
-                loss,
-                outputs,
-                edge=self.edge,
-                hidden=self.hidden,
-                edge_options=dict(self.edge_options or {}),
-                n_estimators=self.n_estimators,
-                max_iter=self.max_iter,
-                random_state=int(seed),
-                on_round=on_round,
-                constraints=self.constraints,
-                target_scale=target_scale,
-            )
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
-        return learned, members
+    def _names(self) -> list[str]:
+        named = [str(n) for n in getattr(self, "feature_names_in_", [])]
+        return named or [f"x{j}" for j in range(self.n_features_in_)]
 
     def _check_parameters(self) -> None:
         if not isinstance(self.n_estimators, int | np.integer) or self.n_estimators < 1:
             raise ValueError(f"n_estimators must be a positive integer, got {self.n_estimators!r}")
         if not isinstance(self.max_iter, int | np.integer) or self.max_iter < 1:
             raise ValueError(f"max_iter must be a positive integer, got {self.max_iter!r}")
+        as_options(self.training)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -267,6 +270,10 @@ def _by_position(value: Any) -> Any:
 
 def _as_json(value: Any) -> Any:
     """Return a JSON-compatible copy; what has none (a kernel, a random state) becomes None."""
+    if isinstance(value, TrainingOptions):
+        value = value.to_dict()
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if isinstance(value, Constraint):
         value = {k: v for k, v in asdict(value).items() if v is not None}
     if isinstance(value, np.ndarray | np.generic):

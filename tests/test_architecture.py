@@ -24,7 +24,8 @@ ALLOWED = {
     "training": {"layers", "nodes", "network", "tables"},
     "model": {"network", "tables", "training", "layers"},
     "serialisation": {"model", "network", "tables", "training"},
-    "estimator_base": {"model", "serialisation", "tables", "training"},
+    "estimator_fit": {"tables", "training"},
+    "estimator_base": {"estimator_fit", "layers", "model", "serialisation", "tables", "training"},
     "estimators": {"estimator_base", "model", "tables", "training"},
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 # a table, its targets, and weights or None
 Batch = tuple[Any, Any, Any]
 ROWS = 2**15
+LARGE = 2**30
 
 
 class Batches:
@@ -139,13 +140,14 @@ class ParquetBatches(Batches):
         return X, y, None if self._weight is None else values(self._weight)
 
 
-def as_batches(X: Any, y: Any) -> Batches | None:
+def as_batches(X: Any, y: Any, sample_weight: Any, first_order: bool) -> Batches | None:
     """Return the batches that an estimator's ``fit(X, y)`` was given, None for a table.
 
-    Batches are passed as `X` alone. A memory-mapped array is gone through in slices.
+    Batches are passed as `X` alone. A memory-mapped array is gone through in slices where a
+    first-order optimiser is asked for, or where it is larger than `LARGE` bytes.
     """
-    if isinstance(X, np.memmap) and y is not None:
-        return ArrayBatches(X, y)
+    if isinstance(X, np.memmap) and y is not None and (first_order or X.nbytes > LARGE):
+        return ArrayBatches(X, y, sample_weight)
     if y is not None:
         return None
     if isinstance(X, Batches):

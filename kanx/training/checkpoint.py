@@ -64,6 +64,18 @@ def load_tree(path: str | os.PathLike[str]) -> Any | None:
         ) from error
 
 
+def stored_seed(folder: Path | None, seed: int) -> int:
+    """Return the seed kept in a folder, which is this one if there is none yet."""
+    if folder is None:
+        return seed
+    file = folder / "seed.safetensors"
+    stored = load_tree(file)
+    if stored is None:
+        save_tree({"seed": seed}, file)
+        return seed
+    return int(stored["seed"])
+
+
 def fingerprint(parts: Iterable[Any]) -> str:
     """Return a name for all that a computation depends on.
 

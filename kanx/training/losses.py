@@ -128,19 +128,34 @@ class Softmax(Loss):
 
 
 class Poisson(Loss):
-    """Counts through the logarithmic link."""
+    """Counts through the logarithmic link.
+
+    Parameters
+    ----------
+    offset : Tensor, (outputs,), optional
+        Added to the outputs, such as the logarithm of the mean count; 0 if left out.
+    """
+
+    def __init__(self, offset: Tensor | None = None) -> None:
+        self.offset = torch.zeros(1, dtype=torch.float64) if offset is None else offset
 
     def value(self, f: Tensor, y: Tensor) -> Tensor:
-        return (f.exp() - y * f + torch.lgamma(y + 1)).sum(-1)
+        linear = f + self.offset
+        return (linear.exp() - y * linear + torch.lgamma(y + 1)).sum(-1)
 
     def gradient(self, f: Tensor, y: Tensor) -> Tensor:
-        return f.exp() - y
+        return self.mean(f) - y
 
     def root_curvature(self, f: Tensor, y: Tensor) -> Tensor:
-        return (f / 2).exp()
+        return ((f + self.offset) / 2).exp()
 
     def mean(self, f: Tensor) -> Tensor:
-        return f.exp()
+        return (f + self.offset).exp()
+
+    def to(self, like: Tensor) -> Self:
+        other = copy.copy(self)
+        other.offset = self.offset.to(like)
+        return other
 
 
 class Huber(NoisyLoss):

@@ -16,6 +16,7 @@ from kanx.tables import Column
 from kanx.training.constrained_fit import ConstrainedFit
 from kanx.training.constraint_choice import constrained_spec, parse_constraints
 from kanx.training.evidence import Fit, Settings
+from kanx.training.first_order import FirstOrder
 from kanx.training.losses import Loss
 from kanx.training.selection import Task, choose_length_scale, near_best, select
 
@@ -50,6 +51,7 @@ def fit_topology(
     on_round: Callable[[int, float], bool] | None,
     constraints: Mapping[Any, Any] | None = None,
     target_scale: Tensor | None = None,
+    first_order: FirstOrder | None = None,
 ) -> list[Fit]:
     """Fit the networks that an estimator's parameters ask for.
 
@@ -59,6 +61,8 @@ def fit_topology(
     ----------
     target_scale : Tensor, (outputs,), optional
         Target units per unit of the output, for curves that are known functions; 1 if left out.
+    first_order : FirstOrder, optional
+        Instead of Levenberg-Marquardt; ``x``, ``y`` and ``weight`` are then its sample of the rows.
 
     Raises
     ------
@@ -80,6 +84,8 @@ def fit_topology(
             "constraints need curves that go straight to the output, which ('kst', Q) has not; use "
             "hidden='auto', 'additive' or a tuple of widths"
         )
+    if wanted and first_order is not None:
+        raise ValueError("constraints need optimizer='lm'")
     bound = ConstrainedFit(wanted, outputs, target_scale)
     y, loss = bound.offset(x, y, loss)
     task = Task(
@@ -95,6 +101,8 @@ def fit_topology(
         on_round,
         bound.prepare if wanted else None,
     )
+    if first_order is not None:
+        return [first_order.fit(task, widths, skip=not kst, n_estimators=n_estimators)]
     return [bound.finish(fit, task) for fit in _fits(task, widths, kst, n_estimators)]
 
 

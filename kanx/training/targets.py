@@ -1,0 +1,91 @@
+"""From a target to the units of a network's outputs, for every loss of the regressor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanx.training.losses import Gaussian, Huber, Loss, Poisson
+
+LOSSES = ("squared", "huber", "poisson")
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Target:
+    """How a numeric target enters and leaves the network.
+
+    Attributes
+    ----------
+    centre, scale : Tensor, (targets,)
+        ``centre + scale * output`` is the prediction; its logarithm for counts.
+    loss : Loss
+        To start with.
+    is_count : bool
+    """
+
+    centre: Tensor
+    scale: Tensor
+    loss: Loss
+    is_count: bool = False
+
+    def encode(self, values: Array) -> Tensor:
+        """Return what the loss takes for targets ``(rows, targets)``."""
+        if self.is_count:
+            return torch.from_numpy(values)
+        scaled = (torch.from_numpy(values) - self.centre) / self.scale
+        return torch.where(self.constant, 0.0, scaled)
+
+
+def check_target(loss: str, values: Array) -> None:
+    """Refuse an unknown loss, and targets that it cannot take.
+
+    Raises
+    ------
+    ValueError
+    """
+    if loss not in LOSSES:
+        raise ValueError(f"loss={loss!r} is unknown; choose one of {LOSSES}")
+    if loss == "poisson" and bool((values < 0).any()):
+        row = int(np.argwhere(values < 0)[0][0])
+        raise ValueError(
+            f"loss='poisson' needs targets that are not negative; row {row} holds "
+            f"{values[row].min()}"
+        )
+
+
+def regression_target(loss: str, mean: Array, variance: Array, values: Array) -> Target:
+    """Return the units in which a target is fitted.
+
+    Squared errors use mean and standard deviation, Huber's loss the median and the median absolute
+    deviation, which outliers do not move, and counts the logarithm of their mean.
+
+    Parameters
+    ----------
+    loss : {"squared", "huber", "poisson"}
+    mean, variance : ndarray, (targets,)
+        Weighted.
+    values : ndarray, (rows, targets)
+        All targets or a sample of them, for the median.
+    """
+    count = len(mean)
+    if loss == "poisson":
+        offset = torch.from_numpy(np.log(np.maximum(mean, 1e-12)))
+        varies = torch.zeros(count, dtype=torch.bool)
+        return Target(offset, torch.ones(count).double(), Poisson(offset), varies, True)
+    centre, scale = mean, np.sqrt(variance)
+    start: Loss = Gaussian(torch.full((count,), 10.0, dtype=torch.float64))
+    if loss == "huber":
+        centre = np.median(values, axis=0)
+        spread = 1.4826 * np.median(np.abs(values - centre), axis=0)
+        scale = np.where(spread > 0, spread, scale)
+        start = Huber(torch.ones(count, dtype=torch.float64))
+    constant = scale <= 1e-12 * np.maximum(np.abs(centre), 1e-300)
+    scale = np.where(constant, 1.0, scale)
+    return Target(
+        torch.from_numpy(centre), torch.from_numpy(scale), start, torch.from_numpy(constant)
+    )

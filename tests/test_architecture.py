@@ -22,6 +22,7 @@ ALLOWED = {
     "nodes": set(),
     "network": {"layers", "nodes"},
     "training": {"layers", "nodes", "network", "tables"},
+    "edits": {"layers", "nodes", "network", "training", "model"},
     "model": {"network", "tables", "training", "layers"},
     "serialisation": {"model", "network", "tables", "training"},
     "estimator_fit": {"tables", "training"},

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,9 +172,7 @@ def _divided(
 ) -> tuple[Array, Array, float]:
     """Interpolate on pieces; halve the worst one until all are good or there are too many."""
     done: list[tuple[float, Array, float]] = []
-    waiting: list[_Piece] = [
-        _fitted(curves, a, b, degree, allowed) for a, b in zip(starts[:-1], starts[1:], strict=True)
-    ]
+    waiting: list[_Piece] = [_fitted(curves, a, b, degree, allowed) for a, b in pairwise(starts)]
     heapq.heapify(waiting)
     least = (starts[-1] - starts[0]) * 2.0**-MOST_HALVINGS
     while waiting:

@@ -77,6 +77,8 @@ class KAN(nn.Module):
         for depth, nodes in enumerate(self.nodes):
             spec, chosen = (edge, options) if depth == 0 else (later, shared)
             layer = KANLayer(width, nodes.sums_needed, spec, generator=generator, **chosen)
+            if nodes.kinds and layer.bias is not None:
+                layer.bias.data.copy_(torch.tensor(nodes.start))
             self.layers.append(layer)
             width = nodes.width
         self.skip: KANLayer | None = None

@@ -29,6 +29,11 @@ class NodeKind(ABC):
         """Differentiate the value by every sum; of tensors."""
 
     @property
+    def start(self) -> tuple[float, ...]:
+        """Constants that the sums begin with before any training."""
+        return (0.0,) * self.arity
+
+    @property
     def arity(self) -> int:
         """Number of sums that the node takes."""
         return len(self.sum_names)

@@ -103,6 +103,11 @@ class Nodes(nn.Module):
         """Number of sums that the layer before must compute."""
         return self.sums + sum(self.arities)
 
+    @property
+    def start(self) -> list[float]:
+        """Constants that the sums begin with before any training."""
+        return [0.0] * self.sums + [value for kind in self.kinds for value in kind.start]
+
     def combine(self, sums: Sequence[Any]) -> list[Any]:
         """Return the values of all nodes from a list of sums: tensors, or expressions."""
         values, start = list(sums[: self.sums]), self.sums

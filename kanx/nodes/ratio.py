@@ -69,6 +69,11 @@ class Ratio(NodeKind):
         above = ["numerator"] if self.variant == "A" else ["numerator", "lower numerator"]
         return (*above, *below)
 
+    @property
+    def start(self) -> tuple[float, ...]:
+        # the kink of A where a denominator sum is zero is no place to begin
+        return (0.0,) + (1.0 if self.variant == "A" else 0.0,) * (self.arity - 1)
+
     def value(self, sums: Sequence[Any]) -> Any:
         above, below = self._parts(sums)
         return above / below

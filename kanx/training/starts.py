@@ -32,5 +32,6 @@ def random_start(network: KAN, generator: torch.Generator) -> None:
         draw = torch.randn(count, generator=generator, dtype=torch.float64)
         w[block.start : block.stop] = scale * draw
     for index, start in coordinates.bias_starts.items():
-        w[start : start + network.all_layers[index].out_features] = 0
+        constants = torch.tensor(network.nodes[index].start, dtype=torch.float64)
+        w[start : start + len(constants)] = constants
     coordinates.write(w * coordinates.alive())

@@ -18,7 +18,7 @@ from kanx.training.evidence import Fit
 from kanx.training.first_order import FirstOrder, Rows
 from kanx.training.interrupt import interruptible
 from kanx.training.losses import Loss
-from kanx.training.options import OPTIMIZERS, TrainingOptions, as_options
+from kanx.training.options import FIRST_ORDER, OPTIMIZERS, TrainingOptions, as_options
 from kanx.training.rows import InMemory
 from kanx.training.threads import threads_for
 from kanx.training.topology import fit_topology
@@ -67,7 +67,7 @@ def fit_members(
         interruption = stack.enter_context(interruptible())
         on_round = _on_round(estimator, X, context, interruption)
         first_order = None
-        if optimizer in ("adam", "lbfgs"):
+        if optimizer in FIRST_ORDER:
             rows = Rows.from_memory(sample, options, seed) if rows is None else rows
             sample = rows.sample
             first_order = FirstOrder(optimizer, options, rows, folder, interruption)

@@ -20,6 +20,7 @@ Arrays = dict[str, np.ndarray]
 _LOSSES: dict[str, type[Loss]] = {
     cls.__name__: cls for cls in (Gaussian, Huber, Logistic, Poisson, Softmax)
 }
+_PREVIOUS = "previous."
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -73,6 +74,8 @@ def model_to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
         own[f"members.{k}.precision"] = posterior.precision.numpy()
         if posterior.noise_precision is not None:
             own[f"members.{k}.noise_precision"] = posterior.noise_precision.numpy()
+        if isinstance(member.loss, Poisson):
+            own[f"members.{k}.offset"] = member.loss.offset.numpy()
         arrays.update(own)
         members.append(
             {
@@ -89,6 +92,9 @@ def model_to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
         "target_names": model.target_names,
         "history": model.history,
     }
+    if model.previous is not None:
+        header["previous"], own = model_to_arrays(model.previous)
+        arrays.update({f"{_PREVIOUS}{name}": array for name, array in own.items()})
     return header, arrays
 
 
@@ -101,6 +107,14 @@ def model_from_arrays(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray
         If description and arrays do not belong together.
     """
     members = [_member(k, own, arrays) for k, own in enumerate(header["members"])]
+    previous = None
+    if header.get("previous") is not None:  # a model that was never edited has none
+        before = {
+            name.removeprefix(_PREVIOUS): array
+            for name, array in arrays.items()
+            if name.startswith(_PREVIOUS)
+        }
+        previous = model_from_arrays(header["previous"], before)
     return Model(
         [Column.from_dict(column) for column in header["columns"]],
         members,
@@ -108,6 +122,7 @@ def model_from_arrays(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray
         _tensor(arrays, "target_scale"),
         [str(name) for name in header["target_names"]],
         list(header["history"]),
+        previous,
     )
 
 
@@ -127,7 +142,8 @@ def _member(k: int, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     noise_name = f"members.{k}.noise_precision"
     noise = _tensor(arrays, noise_name) if noise_name in arrays else None
     kind = _LOSSES[header["loss"]]
-    loss = kind(noise) if noise is not None else kind()  # type: ignore[call-arg]
+    stored = noise if kind is not Poisson else _tensor(arrays, f"members.{k}.offset")
+    loss = kind(stored) if stored is not None else kind()  # type: ignore[call-arg]
     return Fit(
         network,
         Posterior(coordinates, living, covariance, precision, noise),

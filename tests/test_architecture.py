@@ -27,7 +27,9 @@ ALLOWED = {
     "serialisation": {"model", "network", "tables", "training"},
     "estimator_fit": {"tables", "training"},
     "estimator_base": {"estimator_fit", "layers", "model", "serialisation", "tables", "training"},
-    "estimators": {"estimator_base", "model", "tables", "training"},
+    "regressor": {"estimator_base", "model", "tables", "training"},
+    "classifier": {"estimator_base", "model", "tables", "training"},
+    "estimators": {"regressor", "classifier"},
 }
 
 

@@ -166,7 +166,11 @@ class Huber(NoisyLoss):
     precision : Tensor, (outputs,)
         Inverse variances of the central part.
     delta : float, default=1.345
-        Where the loss turns linear; 1.345 has 95 % efficiency on normal errors (Huber 1964).
+        Where the loss turns linear; 1.345 has 95 % efficiency on normal errors.
+
+    References
+    ----------
+    Huber: Robust estimation of a location parameter, Annals of Mathematical Statistics 35, 1964.
     """
 
     def __init__(self, precision: Tensor, delta: float = 1.345) -> None:
@@ -192,5 +196,5 @@ class Huber(NoisyLoss):
         return f
 
     def residual_squares(self, f: Tensor, y: Tensor) -> Tensor:
-        # far residuals count with the weights of iteratively re-weighted least squares
+        # weighted so that the scale is the most likely one of Huber's density
         return (f - y) ** 2 * (self.root_curvature(f, y) ** 2 / self.precision)

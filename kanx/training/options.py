@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator
 
 SCHEDULES = ("constant", "cosine", "exponential", "linear")
 PRECISIONS = ("float64", "float32", "bfloat16", "float16")
-OPTIMIZERS = ("auto", "lm", "lbfgs", "adam")
+FIRST_ORDER = ("lbfgs", "adam")
+OPTIMIZERS = ("auto", "lm", *FIRST_ORDER)
 
 # what a parameter must be: a test and its description
 _POSITIVE = (lambda v: v > 0, "a positive number")
@@ -22,7 +23,6 @@ _RULES = {
     "learning_rate": _POSITIVE,
     "warmup": _SHARE,
     "epochs": _COUNT,
-    "batch_size": _COUNT,
     "validation_fraction": _SHARE,
     "patience": _COUNT,
     "prior_precision": _POSITIVE,
@@ -52,8 +52,9 @@ class TrainingOptions(BaseEstimator):
         Share of the run over which the rate rises from zero first.
     epochs : int, default=100
         Largest number of passes over the rows; for L-BFGS, rounds of ten iterations.
-    batch_size : int, default=256
-        Rows of a mini-batch; L-BFGS uses all rows at once.
+    batch_size : int, optional
+        Rows of a mini-batch; by default 256, fewer where an epoch would have less than twenty of
+        them. L-BFGS uses all rows at once.
     clip_norm : float, optional
         Largest norm of a mini-batch's gradient.
     validation_fraction : float, default=0.1
@@ -88,7 +89,7 @@ class TrainingOptions(BaseEstimator):
     schedule: str = "cosine"
     warmup: float = 0.02
     epochs: int = 100
-    batch_size: int = 256
+    batch_size: int | None = None
     clip_norm: float | None = None
     validation_fraction: float = 0.1
     patience: int = 15
@@ -119,8 +120,14 @@ class TrainingOptions(BaseEstimator):
                     f"training option {name}={getattr(self, name)!r} is unknown; choose one of "
                     f"{known}"
                 )
+        if self.batch_size is not None and not self.batch_size >= 1:
+            raise ValueError(f"batch_size must be a positive integer, got {self.batch_size!r}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm must be a positive number or None, got {self.clip_norm!r}")
+
+    def rows_of_batch(self, rows: int) -> int:
+        """Return the size of a mini-batch for so many rows in all."""
+        return self.batch_size or min(256, max(16, rows // 20))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as a mapping."""

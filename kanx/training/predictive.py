@@ -13,6 +13,12 @@ from kanx.training.losses import Huber
 Array = NDArray[np.float64]
 
 
+def check_coverage(coverage: float) -> None:
+    """Refuse a probability that is none, by `ValueError`."""
+    if not 0 < coverage < 1:
+        raise ValueError(f"coverage must lie between 0 and 1, got {coverage}")
+
+
 def huber_variance(delta: float) -> float:
     r"""Return the variance of the density proportional to :math:`e^{-\rho_\delta(r)}`.
 

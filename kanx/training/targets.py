@@ -25,19 +25,22 @@ class Target:
         ``centre + scale * output`` is the prediction; its logarithm for counts.
     loss : Loss
         To start with.
+    constant : Tensor, bool (targets,)
+        Targets that do not vary, which are fitted as zero.
     is_count : bool
     """
 
     centre: Tensor
     scale: Tensor
     loss: Loss
+    constant: Tensor
     is_count: bool = False
 
     def encode(self, values: Array) -> Tensor:
         """Return what the loss takes for targets ``(rows, targets)``."""
         if self.is_count:
-            return torch.from_numpy(values)
-        scaled = (torch.from_numpy(values) - self.centre) / self.scale
+            return torch.tensor(values)
+        scaled = (torch.tensor(values) - self.centre) / self.scale
         return torch.where(self.constant, 0.0, scaled)
 
 

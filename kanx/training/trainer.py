@@ -120,7 +120,7 @@ class Trainer:
         seen, met = 0, torch.zeros((), dtype=torch.float64)
         for index, (x, y, weight) in enumerate(chunks):
             order = torch.randperm(len(x), generator=seeded(self.seed, number, index))
-            for batch in order.split(self.options.batch_size):
+            for batch in order.split(self.options.rows_of_batch(self.rows)):
                 if stop() or self.stuck:
                     break
                 progress = (number + seen / self.rows) / self.options.epochs

@@ -9,6 +9,8 @@ import torch
 
 import kanx
 from kanx import KAN, KANRegressor
+from kanx.explain.edge_formulas import network_formulas
+from kanx.explain.report.playable import playable
 from kanx.nodes import Nodes, Product, Ratio
 from kanx.training.evidence import fit_evidence
 from kanx.training.losses import Gaussian
@@ -152,3 +154,21 @@ def test_the_estimator_takes_ratio_nodes(tmp_path):
     assert model.network_.nodes[0].ratios == (Ratio("S"),)
     kanx.save(model, tmp_path / "model.kanx")
     np.testing.assert_array_equal(kanx.load(tmp_path / "model.kanx").predict(X), model.predict(X))
+
+
+def test_networks_with_every_node_are_explained():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (80, 2))
+    y = X[:, 0] / (1.5 + X[:, 1])
+    hidden = ({"sums": 1, "products": [2], "ratios": ["A", "S"]},)
+    model = KANRegressor(
+        edge="slaf", edge_options={"degree": 3}, hidden=hidden, n_estimators=1, max_iter=6
+    ).fit(X, y)
+    view = kanx.explain(model, X)
+    names = {name for curve in view.curves for name in (curve.source, curve.target)}
+    assert any("denominator" in str(name) for name in names)
+    assert np.isfinite(view.importances.features).all()
+    page = playable(view.subject)
+    np.testing.assert_allclose(page.outputs(X)[:, 0], model.predict(X), atol=1e-3)
+    (formula,) = network_formulas(view.subject)
+    np.testing.assert_allclose(formula.predict(X), model.predict(X), rtol=1e-6, atol=1e-9)

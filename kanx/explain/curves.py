@@ -210,8 +210,8 @@ def sum_names(subject: Subject, layer: int) -> list[str]:
     nodes = subject.network.nodes[layer]
     names = node_names(subject, layer + 1)
     found = names[: nodes.sums]
-    for name, arity in zip(names[nodes.sums :], nodes.products, strict=True):
-        found = found + [f"{name} (factor {k + 1})" for k in range(arity)]
+    for name, kind in zip(names[nodes.sums :], nodes.kinds, strict=True):
+        found = found + [f"{name} ({part})" for part in kind.sum_names]
     return found
 
 
@@ -235,7 +235,7 @@ def _layer_curves(subject: Subject, layer: int) -> list[Curve]:
     absent = torch.full((1, own.in_features), float("nan"), dtype=torch.float64)
     with_absent = torch.cat([grid, absent]) if at_input else grid
     scale = torch.ones(own.out_features, dtype=torch.float64)
-    if subject.reaches_output(layer) and not network.nodes[-1].products:
+    if subject.reaches_output(layer) and not network.nodes[-1].kinds:
         scale = subject.target_scale
     with torch.no_grad():
         over_data = own.curves(data)

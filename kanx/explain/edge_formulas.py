@@ -45,7 +45,7 @@ def edge_formulas(subject: Subject) -> list[EdgeFormula]:
     for index, layer in enumerate(network.all_layers):
         sources = node_names(subject, 0 if index == depth else index)
         targets = sum_names(subject, index)
-        to_output = subject.reaches_output(index) and not network.nodes[-1].products
+        to_output = subject.reaches_output(index) and not network.nodes[-1].kinds
         for i, o in torch.nonzero(layer.mask).tolist():
             expr = _edge(layer, i, o, sp.Symbol(sources[i]))
             if expr is None:
@@ -68,11 +68,7 @@ def network_formulas(subject: Subject) -> tuple[Formula, ...]:
         sums = _sums(layer, values)
         if sums is None:
             return ()
-        values = sums[: nodes.sums]
-        start = nodes.sums
-        for arity in nodes.products:
-            values = [*values, sp.Mul(*sums[start : start + arity])]
-            start += arity
+        values = nodes.combine(sums)
     if network.skip is not None:
         direct = _sums(network.skip, inputs)
         if direct is None:

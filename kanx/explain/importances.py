@@ -170,13 +170,13 @@ def _divide(variances: Tensor, total: Tensor, upstream: Tensor) -> Tensor:
 def _to_sums(network: KAN, layer: int, sums: Tensor, share: Tensor) -> Tensor:
     """Turn the shares of nodes ``(nodes, outputs)`` into those of the sums they are made of."""
     nodes = network.nodes[layer]
-    if not nodes.products:
+    if not nodes.kinds:
         return share
     pieces = [share[: nodes.sums]]
     pulled = nodes.pull_back(sums, torch.ones(len(sums), nodes.width).to(sums))
     moved = ((sums - sums.mean(0)) * pulled).square().mean(0)  # (sums,)
     start = nodes.sums
-    for k, arity in enumerate(nodes.products):
+    for k, arity in enumerate(nodes.arities):
         own = moved[start : start + arity]
         level = own.sum()
         part = own / level if level > 0 else torch.full_like(own, 1 / arity)

@@ -76,12 +76,12 @@ class Subject:
     @property
     def is_additive(self) -> bool:
         """Whether every output is a sum of curves of single inputs."""
-        return len(self.network.layers) == 1 and not self.network.nodes[0].products
+        return len(self.network.layers) == 1 and not self.network.nodes[0].kinds
 
     @property
     def has_one_hidden_layer(self) -> bool:
         """Whether there is one hidden layer, of adding nodes alone."""
-        return len(self.network.layers) == 2 and not any(n.products for n in self.network.nodes)
+        return len(self.network.layers) == 2 and not any(n.kinds for n in self.network.nodes)
 
     @cached_property
     def activations(self) -> list[Tensor]:

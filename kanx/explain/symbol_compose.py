@@ -36,10 +36,7 @@ def compose(
     values = inputs
     for index, (layer, nodes) in enumerate(zip(network.layers, network.nodes, strict=True)):
         sums = _sums(index, layer, values, forms)
-        values, start = sums[: nodes.sums], nodes.sums
-        for arity in nodes.products:
-            values = [*values, sp.Mul(*sums[start : start + arity])]
-            start += arity
+        values = nodes.combine(sums)
     total = values[output]
     if network.skip is not None:
         direct = _sums(len(network.layers), network.skip, inputs, forms)

@@ -124,11 +124,7 @@ def _outputs(view: Explanation) -> list[sp.Expr]:
     values = inputs
     for layer, nodes in enumerate(network.nodes):
         sums = _sums(view, layer, values)
-        values = sums[: nodes.sums]
-        start = nodes.sums
-        for arity in nodes.products:
-            values = [*values, sp.Mul(*sums[start : start + arity])]
-            start += arity
+        values = nodes.combine(sums)
     if network.skip is not None:
         direct = _sums(view, len(network.layers), inputs)
         values = [a + b for a, b in zip(values, direct, strict=True)]

@@ -129,7 +129,7 @@ def _target(view: Explanation, curve: Curve) -> tuple[int, int]:
     nodes = view.subject.network.nodes[curve.layer]
     if curve.edge[1] < nodes.sums:
         return curve.layer + 1, curve.edge[1]
-    ends = nodes.sums + np.cumsum(nodes.products)
+    ends = nodes.sums + np.cumsum(nodes.arities)
     product = int(np.searchsorted(ends, curve.edge[1], side="right"))
     return curve.layer + 1, nodes.sums + product
 

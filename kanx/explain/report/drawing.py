@@ -108,7 +108,7 @@ def _ends(view: Explanation, layer: int) -> list[int]:
     """Return the node that every sum of a layer ends in; factors of a product share one."""
     nodes = view.subject.network.nodes[layer]
     found = list(range(nodes.sums))
-    for k, arity in enumerate(nodes.products):
+    for k, arity in enumerate(nodes.arities):
         found += [nodes.sums + k] * arity
     return found
 

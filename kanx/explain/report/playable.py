@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kanx.explain.report.tables import Table, tabulate
 from kanx.explain.subject import Subject
 from kanx.layers import KANLayer
+from kanx.nodes import Ratio
 
 Array = NDArray[np.float64]
 
@@ -31,12 +32,15 @@ class PlayableLayer:
         Nodes that add.
     products : tuple of int
         Number of factors of every node that multiplies.
+    ratios : tuple of Ratio
+        Nodes that divide.
     """
 
     tables: list[Table]
     bias: Array
     sums: int
     products: tuple[int, ...] = ()
+    ratios: tuple[Ratio, ...] = ()
 
     def __call__(self, x: Array) -> Array:
         """Map ``(rows, in)`` to ``(rows, nodes)``."""
@@ -48,6 +52,10 @@ class PlayableLayer:
         for arity in self.products:
             nodes.append(total[:, start : start + arity].prod(1, keepdims=True))
             start += arity
+        for ratio in self.ratios:
+            own = np.split(total[:, start : start + ratio.arity], ratio.arity, axis=1)
+            nodes.append(ratio.value(own))
+            start += ratio.arity
         return np.concatenate(nodes, axis=1)
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,6 +65,7 @@ class PlayableLayer:
             "bias": self.bias.tolist(),
             "sums": self.sums,
             "products": list(self.products),
+            "ratios": [[ratio.variant, ratio.order] for ratio in self.ratios],
         }
 
 
@@ -119,11 +128,8 @@ def playable(subject: Subject) -> Playable:
     found = []
     for k, nodes in enumerate(network.nodes):
         layer = network.layers[k]
-        found.append(
-            PlayableLayer(
-                tabulate(layer, subject.entering(k)), _bias(layer), nodes.sums, nodes.products
-            )
-        )
+        tables, bias = tabulate(layer, subject.entering(k)), _bias(layer)
+        found.append(PlayableLayer(tables, bias, nodes.sums, nodes.products, nodes.ratios))
     skip = None
     if network.skip is not None:
         tables = tabulate(network.skip, subject.x)

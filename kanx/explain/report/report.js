@@ -66,7 +66,20 @@
       nodes.push(sums.slice(start, start + arity).reduce((a, b) => a * b, 1));
       start += arity;
     }
+    for (const [variant, order] of layer.ratios) {
+      const above = variant === "A" ? 1 : 2;
+      nodes.push(ratioOf(variant, sums.slice(start, start + above + order)));
+      start += above + order;
+    }
     return nodes;
+  }
+
+  // the nodes of kanx.nodes.Ratio
+  function ratioOf(variant, s) {
+    if (variant === "A") return s[0] / s.slice(1).reduce((a, b) => a + Math.abs(b), 1);
+    const q = s.slice(2).map((v) => 1 + v);
+    const above = q[0] * s[0] + (q.length > 1 ? q[1] : 1) * s[1];
+    return above / q.reduce((a, b) => a + b * b, 1);
   }
 
   const layers = data.model.layers.map(unpackLayer);

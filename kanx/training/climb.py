@@ -11,7 +11,7 @@ from kanx.network import KAN
 from kanx.training.coordinates import Coordinates
 from kanx.training.levenberg_marquardt import Problem, minimise
 from kanx.training.linearisation import Linearisation
-from kanx.training.losses import Gaussian, Huber, Loss
+from kanx.training.losses import Loss, NoisyLoss
 from kanx.training.posterior import Posterior
 
 BIAS_PRECISION = 1e-6
@@ -104,7 +104,7 @@ class Climb:
         dead = gamma < DEAD
         dead[-1] = False
         self.prune(dead)
-        if isinstance(self.loss, Gaussian | Huber):
+        if isinstance(self.loss, NoisyLoss):
             f = self.problem.linearisation.outputs(self.w)
             self.loss = _with_noise(self.loss, f, self.problem, gamma.sum().item())
 
@@ -146,18 +146,14 @@ def _cholesky(hessian: Tensor) -> Tensor:
         jitter = max(jitter * 10, 1e-14)
 
 
-def _with_noise(
-    loss: Gaussian | Huber, f: Tensor, problem: Problem, gamma: float
-) -> Gaussian | Huber:
+def _with_noise(loss: NoisyLoss, f: Tensor, problem: Problem, gamma: float) -> NoisyLoss:
     rows = problem.weight.sum()
     gamma = gamma / f.shape[1]
     freedom = (rows - gamma).clamp_min(0.05 * rows)
-    square = (f - problem.y) ** 2
-    if isinstance(loss, Huber):
-        square = square * (loss.root_curvature(f, problem.y) ** 2 / loss.precision)
+    square = loss.residual_squares(f, problem.y)
     # curves that can pass through every point would take the noise for zero
     share = min(1.0, gamma / problem.distinct_rows)
     floor = INTERPOLATION_NOISE * max(0.0, 2 * share - 1) ** 2
     error = (square * problem.weight.unsqueeze(-1)).sum(0) + floor * rows
     noise = (freedom / error.clamp_min(1e-300)).clamp(*NOISE_RANGE)
-    return Gaussian(noise) if isinstance(loss, Gaussian) else Huber(noise, loss.delta)
+    return loss.with_precision(noise)

@@ -12,7 +12,8 @@ import numpy as np
 from kanx.export.exported import Exported, ExportedLayer, exported
 from kanx.export.pieces import Categories, Pieces
 
-_LINKS = ("identity", "logistic", "softmax")
+_LINKS = ("identity", "log", "logistic", "softmax")
+_KINDS = ("product", "ratio A", "ratio S")
 _TYPES = """typedef struct {
     int input, count, pieces, degree, periodic; /* without breaks: pieces categories */
     double middle, width;
@@ -20,10 +21,10 @@ _TYPES = """typedef struct {
     const double *breaks, *coefficients, *tails, *missing;
 } kanx_curve;
 typedef struct {
-    int curves, width, sums, products;
+    int curves, width, sums, combined;
     const kanx_curve *first;
     const double *bias;
-    const int *factors;
+    const int *kinds, *arities;
 } kanx_layer;
 """
 
@@ -90,7 +91,9 @@ def _shown(name: str) -> str:
 
 def _layer(depth: int, layer: ExportedLayer) -> str:
     lines = [_numbers(f"kanx_bias_{depth}", layer.bias)]
-    lines.append(_integers(f"kanx_factors_{depth}", layer.products))
+    kinds = [_KINDS.index(kind) for kind, _ in layer.combined]
+    lines.append(_integers(f"kanx_kinds_{depth}", kinds))
+    lines.append(_integers(f"kanx_arities_{depth}", [arity for _, arity in layer.combined]))
     rows = []
     for k, curve in enumerate(layer.curves):
         name = f"{depth}_{k}"
@@ -126,8 +129,9 @@ def _curve(name: str, curve: Pieces | Categories, missing: str, lines: list[str]
 
 def _layer_row(depth: int, layer: ExportedLayer) -> str:
     return (
-        f"{{{len(layer.curves)}, {len(layer.bias)}, {layer.sums}, {len(layer.products)}, "
-        f"kanx_curves_{depth}, kanx_bias_{depth}, kanx_factors_{depth}}}"
+        f"{{{len(layer.curves)}, {len(layer.bias)}, {layer.sums}, {len(layer.combined)}, "
+        f"kanx_curves_{depth}, kanx_bias_{depth}, kanx_kinds_{depth}, "
+        f"kanx_arities_{depth}}}"
     )
 
 

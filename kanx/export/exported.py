@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,10 @@ from kanx.export.pieces import Categories, Pieces, curves_of
 from kanx.layers import KANLayer
 from kanx.model import Model
 from kanx.network import KAN
+from kanx.nodes import Product, Ratio
+from kanx.nodes.kinds import NodeKind
 from kanx.tables import Column
+from kanx.training.losses import Poisson
 
 Array = NDArray[np.float64]
 CHECKED_ROWS = 2000
@@ -32,14 +35,15 @@ class ExportedLayer:
     bias : ndarray, (sums,)
     sums : int
         Nodes that only add.
-    products : tuple of int
-        Number of factors of every node that multiplies.
+    combined : list of (str, int)
+        Every further node: ``"product"``, or ``"ratio A"`` or ``"ratio S"`` as in
+        `kanx.nodes.Ratio`, and how many sums it takes.
     """
 
     curves: list[Pieces | Categories]
     bias: Array
     sums: int
-    products: tuple[int, ...] = ()
+    combined: list[tuple[str, int]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the layer as JSON."""
@@ -47,7 +51,7 @@ class ExportedLayer:
             "curves": [curve.to_dict() for curve in self.curves],
             "bias": self.bias.tolist(),
             "sums": self.sums,
-            "products": list(self.products),
+            "combined": [list(node) for node in self.combined],
         }
 
 
@@ -63,7 +67,7 @@ class Exported:
         Direct curves from inputs to outputs.
     mean, scale : ndarray, (outputs,)
         ``output = mean + scale * network``.
-    link : {"identity", "logistic", "softmax"}
+    link : {"identity", "log", "logistic", "softmax"}
     targets : list of str
         Names of what is predicted: the targets, or the classes.
     classes : list or None
@@ -126,7 +130,7 @@ def exported(estimator: Any) -> Exported:
     classes = getattr(estimator, "classes_", None)
     network = copy.deepcopy(model.network).double().eval()
     layers = [
-        _layer(layer, nodes.sums, nodes.products)
+        _layer(layer, nodes.sums, [_combined(kind) for kind in nodes.kinds])
         for layer, nodes in zip(network.layers, network.nodes, strict=True)
     ]
     skip = None if network.skip is None else _layer(network.skip, network.out_features)
@@ -140,7 +144,7 @@ def exported(estimator: Any) -> Exported:
         [str(c) for c in classes] if classes is not None else list(model.target_names),
         None if classes is None else classes.tolist(),
     )
-    return copy.copy(found) if not layers else _measured(found, model, network)
+    return _measured(found, model, network)
 
 
 def fitted_model(estimator: Any) -> Model:
@@ -161,9 +165,10 @@ def fitted_model(estimator: Any) -> Model:
 
 
 def link_of(estimator: Any) -> str:
-    """Say how the outputs become predictions: "identity", "logistic" or "softmax"."""
+    """Say how the outputs become predictions: "identity", "log", "logistic" or "softmax"."""
     if not hasattr(estimator, "classes_"):
-        return "identity"
+        counts = isinstance(estimator.model_.members[0].loss, Poisson)
+        return "log" if counts else "identity"
     return "logistic" if estimator.model_.network.out_features == 1 else "softmax"
 
 
@@ -186,11 +191,20 @@ def rows_around(columns: Sequence[Column], count: int, random_state: int = 0) ->
     return x
 
 
-def _layer(layer: KANLayer, sums: int, products: tuple[int, ...] = ()) -> ExportedLayer:
+def _layer(layer: KANLayer, sums: int, combined: Sequence[tuple[str, int]] = ()) -> ExportedLayer:
     bias = np.zeros(layer.out_features)
     if layer.bias is not None:
         bias = layer.bias.detach().numpy().copy()
-    return ExportedLayer(curves_of(layer), bias, sums, products)
+    return ExportedLayer(curves_of(layer), bias, sums, list(combined))
+
+
+def _combined(kind: NodeKind) -> tuple[str, int]:
+    """Name what a node does with its sums."""
+    if isinstance(kind, Product):
+        return "product", kind.arity
+    if isinstance(kind, Ratio):
+        return f"ratio {kind.variant}", kind.arity
+    raise TypeError(f"cannot export nodes of the kind {type(kind).__name__}")
 
 
 def _measured(found: Exported, model: Model, network: KAN) -> Exported:
@@ -201,4 +215,4 @@ def _measured(found: Exported, model: Model, network: KAN) -> Exported:
     truth = runtime.linked(found.mean + found.scale * raw, found.link)
     own = runtime.predict_encoded(found.to_dict(), x)
     error = float(np.nanmax(np.abs(own - truth), initial=0.0))
-    return Exported(**{**found.__dict__, "error": error})
+    return replace(found, error=error)

@@ -73,17 +73,32 @@ def _nodes(graph: Graph, layer: ExportedLayer, x: str) -> str:
     else:  # nothing is alive: the constants, once for every row
         shape = graph.add("Concat", graph.add("Shape", x, start=0, end=1), [width], axis=0)
         sums = graph.add("Expand", layer.bias[None], shape)
-    if not layer.products:
+    if not layer.combined:
         return sums
     nodes = [_columns(graph, sums, range(layer.sums))] if layer.sums else []
     start = layer.sums
-    for factors in layer.products:
-        product = _columns(graph, sums, [start])
-        for place in range(start + 1, start + factors):
-            product = graph.add("Mul", product, _columns(graph, sums, [place]))
-        nodes.append(product)
-        start += factors
+    for kind, arity in layer.combined:
+        own = [_columns(graph, sums, [place]) for place in range(start, start + arity)]
+        nodes.append(_node(graph, kind, own))
+        start += arity
     return graph.add("Concat", *nodes, axis=1)
+
+
+def _node(graph: Graph, kind: str, sums: list[str]) -> str:
+    add = graph.add
+    if kind == "product":
+        value = sums[0]
+        for factor in sums[1:]:
+            value = add("Mul", value, factor)
+        return value
+    if kind == "ratio A":
+        below = graph.total([add("Abs", s) for s in sums[1:]])
+        return add("Div", sums[0], add("Add", below, 1.0))
+    q = [add("Add", s, 1.0) for s in sums[2:]]
+    second = add("Mul", q[1], sums[1]) if len(q) == 2 else sums[1]
+    above = add("Add", add("Mul", q[0], sums[0]), second)
+    below = graph.total([add("Mul", own, own) for own in q])
+    return add("Div", above, add("Add", below, 1.0))
 
 
 def _columns(graph: Graph, x: str, places: Sequence[int]) -> str:
@@ -96,12 +111,11 @@ def _curve(graph: Graph, curve: Pieces | Categories, x: str, width: int) -> str:
     absent = graph.add("IsNaN", own)
     if isinstance(curve, Categories):
         value = _category(graph, curve, own, width)
-        missing = np.zeros(len(curve.outputs)) if curve.missing is None else curve.missing
+        otherwise = 0.0
     else:
         value = _polynomial(graph, curve, own, width)
-        missing = curve.missing
-        if missing is None:
-            missing = np.full(len(curve.outputs), np.nan)
+        otherwise = np.nan
+    missing = np.full(len(curve.outputs), otherwise) if curve.missing is None else curve.missing
     return graph.add("Where", absent, _wide(missing[None], curve.outputs, width), value)
 
 

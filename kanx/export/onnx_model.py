@@ -153,6 +153,8 @@ def _outputs(graph: Graph, found: Exported, module: Serving, x: str) -> list[Any
     width, count = len(found.mean), len(found.columns)
     if found.link == "identity":
         graph.add("Identity", outputs, name="predictions")
+    elif found.link == "log":
+        graph.add("Exp", outputs, name="predictions")
     elif found.link == "softmax":
         graph.add("Softmax", outputs, name="predictions", axis=1)
     else:

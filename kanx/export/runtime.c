@@ -36,6 +36,21 @@ static void kanx_add_pieces(const kanx_curve *curve, double x, double *sums) {
     }
 }
 
+static double kanx_node(int kind, int arity, const double *sums) {
+    double value = 1, below = 1;
+    if (kind == 0) {
+        for (int j = 0; j < arity; j++) value *= sums[j];
+        return value;
+    }
+    if (kind == 1) {
+        for (int j = 1; j < arity; j++) below += fabs(sums[j]);
+        return sums[0] / below;
+    }
+    value = (1 + sums[2]) * sums[0] + (arity == 4 ? (1 + sums[3]) * sums[1] : sums[1]);
+    for (int j = 2; j < arity; j++) below += (1 + sums[j]) * (1 + sums[j]);
+    return value / below;
+}
+
 static void kanx_nodes(const kanx_layer *layer, const double *x, double *values) {
     double sums[KANX_WIDEST];
     for (int o = 0; o < layer->width; o++) sums[o] = layer->bias[o];
@@ -46,11 +61,9 @@ static void kanx_nodes(const kanx_layer *layer, const double *x, double *values)
     }
     int start = layer->sums;
     for (int o = 0; o < layer->sums; o++) values[o] = sums[o];
-    for (int k = 0; k < layer->products; k++) {
-        double product = 1;
-        for (int j = 0; j < layer->factors[k]; j++) product *= sums[start + j];
-        values[layer->sums + k] = product;
-        start += layer->factors[k];
+    for (int k = 0; k < layer->combined; k++) {
+        values[layer->sums + k] = kanx_node(layer->kinds[k], layer->arities[k], sums + start);
+        start += layer->arities[k];
     }
 }
 
@@ -78,6 +91,8 @@ void kanx_predict(const double *row, double *prediction) {
     if (KANX_LINK == 0) {
         for (int o = 0; o < KANX_OUTPUTS; o++) prediction[o] = outputs[o];
     } else if (KANX_LINK == 1) {
+        for (int o = 0; o < KANX_OUTPUTS; o++) prediction[o] = exp(outputs[o]);
+    } else if (KANX_LINK == 2) {
         prediction[1] = 1 / (1 + exp(-outputs[0]));
         prediction[0] = 1 - prediction[1];
     } else {

@@ -42,6 +42,13 @@ function addCategory(curve, code, sums) {
   if (values !== null) curve.outputs.forEach((output, o) => { sums[output] += values[o]; });
 }
 
+function ratio(kind, sums) {
+  if (kind === "ratio A") return sums[0] / sums.slice(1).reduce((a, b) => a + Math.abs(b), 1);
+  const q = sums.slice(2).map((s) => 1 + s);
+  const above = q[0] * sums[0] + (q.length === 2 ? q[1] * sums[1] : sums[1]);
+  return above / q.reduce((a, b) => a + b * b, 1);
+}
+
 function nodes(layer, x) {
   const sums = layer.bias.slice();
   for (const curve of layer.curves) {
@@ -49,9 +56,10 @@ function nodes(layer, x) {
   }
   const values = sums.slice(0, layer.sums);
   let start = layer.sums;
-  for (const factors of layer.products) {
-    values.push(sums.slice(start, start + factors).reduce((a, b) => a * b, 1));
-    start += factors;
+  for (const [kind, arity] of layer.combined) {
+    const own = sums.slice(start, start + arity);
+    values.push(kind === "product" ? own.reduce((a, b) => a * b, 1) : ratio(kind, own));
+    start += arity;
   }
   return values;
 }
@@ -66,6 +74,7 @@ function predict(row) {
   }
   const outputs = h.map((value, o) => MODEL.mean[o] + MODEL.scale[o] * value);
   if (MODEL.link === "identity") return outputs;
+  if (MODEL.link === "log") return outputs.map(Math.exp);
   if (MODEL.link === "logistic") {
     const p = 1 / (1 + Math.exp(-outputs[0]));
     return [1 - p, p];

@@ -54,6 +54,9 @@ def linked(outputs, link):
     """Turn outputs into predictions: numbers, or the probability of every class."""
     if link == "identity":
         return outputs
+    if link == "log":
+        with np.errstate(over="ignore"):
+            return np.exp(outputs)
     with np.errstate(over="ignore", invalid="ignore"):
         if link == "logistic":
             p = 1 / (1 + np.exp(-outputs))
@@ -77,10 +80,20 @@ def _nodes(layer, x):
         sums[:, curve["outputs"]] += add(curve, x[:, curve["input"]])
     nodes = [sums[:, : layer["sums"]]]
     start = layer["sums"]
-    for factors in layer["products"]:
-        nodes.append(sums[:, start : start + factors].prod(axis=1, keepdims=True))
-        start += factors
+    for kind, arity in layer["combined"]:
+        own = sums[:, start : start + arity].T
+        value = own.prod(axis=0) if kind == "product" else _ratio(kind, own)
+        nodes.append(value[:, None])
+        start += arity
     return np.concatenate(nodes, axis=1)
+
+
+def _ratio(kind, sums):
+    if kind == "ratio A":
+        return sums[0] / (1 + np.abs(sums[1:]).sum(axis=0))
+    q = 1 + sums[2:]
+    above = q[0] * sums[0] + (q[1] * sums[1] if len(q) == 2 else sums[1])
+    return above / (1 + (q * q).sum(axis=0))
 
 
 def _categories(curve, codes):

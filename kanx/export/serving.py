@@ -18,7 +18,8 @@ BACKGROUND_ROWS = 1000
 class Serving(nn.Module):
     r"""Map encoded rows to predictions and to the contributions of the inputs.
 
-    Contributions are in the target's units, log-odds for a classifier, and add up:
+    Contributions are in the target's units, log-odds for a classifier and logarithms
+    for counts, and add up:
     ``base + contributions.sum(1)`` are the outputs. Where the model is a sum of curves they are
     the curves, centred over the background. Otherwise they are Shapley values, estimated from a
     fixed set of orders of the inputs, each beside a fixed background row, so that every call gives
@@ -29,7 +30,7 @@ class Serving(nn.Module):
     network : KAN
         In float64.
     mean, scale : Tensor, (outputs,)
-    link : {"identity", "logistic", "softmax"}
+    link : {"identity", "log", "logistic", "softmax"}
     background : Tensor, (rows, in)
         Encoded rows that contributions are relative to.
     orders : int, default=16
@@ -59,7 +60,7 @@ class Serving(nn.Module):
         super().__init__()
         self.network = network
         self.link = link
-        self.is_additive = len(network.layers) == 1 and not network.nodes[0].products
+        self.is_additive = len(network.layers) == 1 and not network.nodes[0].kinds
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
         count = network.in_features
@@ -109,6 +110,8 @@ class Serving(nn.Module):
     def _linked(self, outputs: Tensor) -> Tensor:
         if self.link == "identity":
             return outputs
+        if self.link == "log":
+            return outputs.exp()
         if self.link == "softmax":
             return outputs.softmax(-1)
         p = torch.sigmoid(outputs)

@@ -75,7 +75,8 @@ def _predictions(found: Exported, outputs: list[str]) -> dict[str, str]:
         names = [f"prediction of {target}" for target in found.targets]
         if len(names) == 1:
             names = ["prediction"]
-        return {_name(name): output for name, output in zip(names, outputs, strict=True)}
+        values = [f"EXP({output})" for output in outputs] if found.link == "log" else outputs
+        return {_name(name): value for name, value in zip(names, values, strict=True)}
     logits = ["0.0", *outputs] if found.link == "logistic" else outputs
     values = []
     for k, own in enumerate(logits):

@@ -114,9 +114,9 @@ def add_layer(
         sums = [own(name) for name in named]
     nodes = {f"{stem}{o}": sums[o] for o in range(layer.sums)}
     start = layer.sums
-    for factors in layer.products:
-        nodes[f"{stem}{len(nodes)}"] = " * ".join(sums[start : start + factors])
-        start += factors
+    for kind, arity in layer.combined:
+        nodes[f"{stem}{len(nodes)}"] = _node(kind, sums[start : start + arity])
+        start += arity
     query.step(nodes, carried)
     return list(nodes)
 
@@ -162,6 +162,16 @@ def _sums(
                 values[o] = f"CASE WHEN {x} IS NULL THEN {missing} ELSE {values[o]} END"
             terms[output].append(values[o])
     return [total(own) for own in terms], "".join(joins)
+
+
+def _node(kind: str, sums: list[str]) -> str:
+    if kind == "product":
+        return " * ".join(sums)
+    if kind == "ratio A":
+        return f"{sums[0]} / {total(['1.0', *(f'ABS({s})' for s in sums[1:])])}"
+    q = [f"(1.0 + {s})" for s in sums[2:]]
+    second = f"{q[1]} * {sums[1]}" if len(q) == 2 else sums[1]
+    return f"({q[0]} * {sums[0]} + {second}) / {total(['1.0', *(f'{own} * {own}' for own in q)])}"
 
 
 def _category(curve: Categories, o: int, x: str) -> str:

@@ -92,6 +92,12 @@ class BSpline(LinearFamily):
         with torch.no_grad():
             self.knots.copy_(self._extended(inner))
 
+    def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:
+        from kanx.kernels import spline
+
+        total = spline.edge_sum(self, x, mask)
+        return super().edge_sum(x, mask) if total is None else total
+
     def basis(self, t: Tensor) -> Tensor:
         return self._recursion(t, self.degree)
 

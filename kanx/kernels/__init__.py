@@ -1,0 +1,12 @@
+"""Fused operators for sums of curves; `kanx.layers` chooses them by itself.
+
+They give what the plain tensor code of the layers gives, without a tensor of the size of the
+basis:
+
+================  =============================================================================
+`spline`          B-splines and piecewise linear curves on a CPU, by a small C++ kernel that
+                  touches only the coefficients whose functions are not zero; see `compiler`
+================  =============================================================================
+
+The environment variable ``KANX_KERNELS=off`` keeps anything from being compiled.
+"""

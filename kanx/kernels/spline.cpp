@@ -1,0 +1,224 @@
+// Sums of B-spline curves over the inputs of a layer, with their derivatives.
+//
+// Only the functions that are not zero are touched: nothing of the size of the basis is formed.
+// Rows are handled in tiles; the functions are evaluated for a few inputs of a tile at a time and
+// stay in the first-level cache.
+#include <type_traits>
+
+#include "spline_functions.hpp"
+
+namespace {
+
+constexpr int CACHE_BYTES = 16384;  // coefficients in use at a time: half a first-level cache
+
+inline Scalar sum(Vector v) {
+    Scalar part[LANES];
+    std::memcpy(part, &v, sizeof v);
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int k = 0; k < width; ++k) part[k] += part[k + width];
+    return part[0];
+}
+
+int64_t padded(int64_t outputs) { return (outputs + LANES - 1) / LANES * LANES; }
+
+// Inputs whose coefficients are used together: those that fit in the cache.
+int64_t group_size(const Problem& p) {
+    const int64_t bytes = p.parameters * padded(p.outputs) * sizeof(Scalar);
+    return std::max<int64_t>(1, std::min<int64_t>(8, CACHE_BYTES / bytes));
+}
+
+// Coefficients under the mask, (inputs, parameters, padded outputs).
+void pack(const Problem& p, Scalar* packed) {
+    const int64_t width = padded(p.outputs);
+    for (int64_t i = 0; i < p.inputs; ++i)
+        for (int64_t g = 0; g < p.parameters; ++g) {
+            const Scalar* from = p.coefficients + (g * p.inputs + i) * p.outputs;
+            const Scalar* mask = p.mask + i * p.outputs;
+            Scalar* to = packed + (i * p.parameters + g) * width;
+            for (int64_t o = 0; o < p.outputs; ++o) to[o] = from[o] * mask[o];
+            std::fill(to + p.outputs, to + width, Scalar(0));
+        }
+}
+
+// Call work(row, count, thread) for every tile of rows; the tiles of a thread are contiguous.
+template <typename Work>
+void for_tiles(const Problem& p, Work work) {
+    const int64_t tiles = (p.rows + TILE - 1) / TILE;
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static, 1) num_threads(p.threads) if (p.threads > 1)
+#endif
+    for (int32_t thread = 0; thread < p.threads; ++thread)
+        for (int64_t n = tiles * thread / p.threads; n < tiles * (thread + 1) / p.threads; ++n)
+            work(n * TILE, static_cast<int>(std::min<int64_t>(TILE, p.rows - n * TILE)), thread);
+}
+
+// sums[r, chunk] += functions of a group of inputs times their coefficients.
+template <int WIDTH>
+void add_group(const Active* active, int64_t group, int count, const Scalar* packed,
+               int64_t stride, int64_t width, Scalar* sums) {
+    for (int r = 0; r < count; ++r) {
+        Vector total[WIDTH];
+        for (int v = 0; v < WIDTH; ++v) total[v] = load(sums + r * width + v * LANES);
+        for (int64_t g = 0; g < group; ++g) {
+            const Scalar* c = packed + g * stride + active[g].first[r] * width;
+            for (int a = 0; a < ACTIVE; ++a) {
+                const Scalar weight = active[g].value[a][r];
+                for (int v = 0; v < WIDTH; ++v)
+                    total[v] += weight * load(c + a * width + v * LANES);
+            }
+        }
+        for (int v = 0; v < WIDTH; ++v) store(sums + r * width + v * LANES, total[v]);
+    }
+}
+
+// Call chunk.template operator()<WIDTH>(first output) until all padded outputs are covered.
+template <int WIDTH, typename Chunk>
+void for_chunks(int64_t width, int64_t first, Chunk chunk) {
+    for (; first + WIDTH * LANES <= width; first += WIDTH * LANES)
+        chunk(std::integral_constant<int, WIDTH>(), first);
+    if constexpr (WIDTH > 1)
+        if (first < width) for_chunks<WIDTH / 2>(width, first, chunk);
+}
+
+void forward(const Problem& p, Scalar* y) {
+    const Grid grid(p);
+    const int64_t width = padded(p.outputs), stride = p.parameters * width, many = group_size(p);
+    Buffer<Scalar> packed(p.inputs * stride), sums(p.threads * TILE * width);
+    Buffer<Active> active(p.threads * many);
+    pack(p, packed.get());
+    for_tiles(p, [&](int64_t row, int count, int32_t thread) {
+        Scalar* own = sums.get() + thread * TILE * width;
+        Active* functions = active.get() + thread * many;
+        std::fill_n(own, count * width, Scalar(0));
+        for (int64_t i = 0; i < p.inputs; i += many) {
+            const int64_t group = std::min(many, p.inputs - i);
+            for (int64_t g = 0; g < group; ++g)
+                evaluate(p, grid, row, count, i + g, functions[g]);
+            for_chunks<8>(width, 0, [&](auto size, int64_t first) {
+                add_group<decltype(size)::value>(functions, group, count,
+                                                 packed.get() + i * stride + first, stride, width,
+                                                 own + first);
+            });
+        }
+        for (int r = 0; r < count; ++r)
+            std::copy_n(own + r * width, p.outputs, y + (row + r) * p.outputs);
+    });
+}
+
+// Derivative by x of one input: upstream times slopes times coefficients.
+void pull_back(const Active& active, int count, const Scalar* packed, const Scalar* upstream,
+               int64_t width, Scalar* to, int64_t inputs) {
+    for (int r = 0; r < count; ++r) {
+        const Scalar* c = packed + active.first[r] * width;
+        const Scalar* u = upstream + r * width;
+        Vector total = {};
+        for (int64_t o = 0; o < width; o += LANES) {
+            Vector slope = active.slope[0][r] * load(c + o);
+            for (int a = 1; a < ACTIVE; ++a)
+                slope += active.slope[a][r] * load(c + a * width + o);
+            total += slope * load(u + o);
+        }
+        to[r * inputs] = sum(total);
+    }
+}
+
+// Rows of a tile in the order of their intervals: those of interval q are order[start[q]] to
+// order[start[q + 1]].
+void sort_rows(const Active& active, int count, int64_t places, int32_t* start, int32_t* order) {
+    std::fill_n(start, places + 1, 0);
+    for (int r = 0; r < count; ++r) ++start[active.first[r] + 1];
+    for (int64_t q = 0; q < places; ++q) start[q + 1] += start[q];
+    for (int r = 0; r < count; ++r) order[start[active.first[r]]++] = r;
+    for (int64_t q = places; q > 0; --q) start[q] = start[q - 1];
+    start[0] = 0;
+}
+
+// gradient[a, chunk] += sum over the rows of one interval of functions times upstream.
+template <int WIDTH>
+void add_gradient(const Active& active, const int32_t* order, int32_t start, int32_t stop,
+                  const Scalar* upstream, int64_t width, Scalar* gradient) {
+    Vector total[ACTIVE][WIDTH];
+    for (int a = 0; a < ACTIVE; ++a)
+        for (int v = 0; v < WIDTH; ++v) total[a][v] = load(gradient + a * width + v * LANES);
+    for (int32_t n = start; n < stop; ++n) {
+        const int32_t r = order[n];
+        for (int v = 0; v < WIDTH; ++v) {
+            const Vector u = load(upstream + r * width + v * LANES);
+            for (int a = 0; a < ACTIVE; ++a) total[a][v] += active.value[a][r] * u;
+        }
+    }
+    for (int a = 0; a < ACTIVE; ++a)
+        for (int v = 0; v < WIDTH; ++v) store(gradient + a * width + v * LANES, total[a][v]);
+}
+
+// Either derivative may be left out by a null pointer.
+void backward(const Problem& p, const Scalar* upstream, Scalar* by_x, Scalar* by_coefficients) {
+    constexpr int CHUNK = ACTIVE <= 3 ? 4 : ACTIVE <= 6 ? 2 : 1;  // totals that fit in registers
+    const Grid grid(p);
+    const int64_t width = padded(p.outputs), stride = p.parameters * width, many = group_size(p);
+    const int64_t places = p.parameters - ACTIVE + 1;
+    Buffer<Scalar> packed(p.inputs * stride), tile(p.threads * TILE * width);
+    Buffer<Scalar> partial(by_coefficients ? p.threads * p.inputs * stride : 0);
+    Buffer<int32_t> starts(p.threads * (places + 1));
+    Buffer<Active> active(p.threads * many);
+    pack(p, packed.get());
+    if (by_coefficients) std::fill_n(partial.get(), p.threads * p.inputs * stride, Scalar(0));
+    for_tiles(p, [&](int64_t row, int count, int32_t thread) {
+        Scalar* own = tile.get() + thread * TILE * width;
+        Active* functions = active.get() + thread * many;
+        int32_t order[TILE], *start = starts.get() + thread * (places + 1);
+        for (int r = 0; r < count; ++r) {
+            std::copy_n(upstream + (row + r) * p.outputs, p.outputs, own + r * width);
+            std::fill(own + r * width + p.outputs, own + (r + 1) * width, Scalar(0));
+        }
+        for (int64_t i = 0; i < p.inputs; ++i) {
+            evaluate(p, grid, row, count, i, *functions);
+            if (by_x)
+                pull_back(*functions, count, packed.get() + i * stride, own, width,
+                          by_x + row * p.inputs + i, p.inputs);
+            if (!by_coefficients) continue;
+            sort_rows(*functions, count, places, start, order);
+            Scalar* gradient = partial.get() + (thread * p.inputs + i) * stride;
+            for_chunks<CHUNK>(width, 0, [&](auto size, int64_t first) {
+                for (int64_t q = 0; q < places; ++q)
+                    if (start[q] < start[q + 1])
+                        add_gradient<decltype(size)::value>(*functions, order, start[q],
+                                                            start[q + 1], own + first, width,
+                                                            gradient + q * width + first);
+            });
+        }
+    });
+    if (!by_coefficients) return;
+    for (int64_t i = 0; i < p.inputs; ++i)
+        for (int64_t g = 0; g < p.parameters; ++g) {
+            Scalar* to = by_coefficients + (g * p.inputs + i) * p.outputs;
+            for (int64_t o = 0; o < p.outputs; ++o) {
+                Scalar total = 0;
+                for (int32_t thread = 0; thread < p.threads; ++thread)
+                    total += partial.get()[((thread * p.inputs + i) * p.parameters + g) * width + o];
+                to[o] = total * p.mask[i * p.outputs + o];
+            }
+        }
+}
+
+}  // namespace
+
+// Both return 0, or 1 where memory ran out.
+extern "C" int spline_forward(const Problem* problem, Scalar* y) {
+    try {
+        forward(*problem, y);
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
+    return 0;
+}
+
+extern "C" int spline_backward(const Problem* problem, const Scalar* upstream, Scalar* by_x,
+                               Scalar* by_coefficients) {
+    try {
+        backward(*problem, upstream, by_x, by_coefficients);
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,272 @@
+"""Sums of B-spline curves by a compiled kernel that uses only the functions that are not zero."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from kanx.kernels.compiler import library
+from kanx.kernels.conditions import plain_eager
+from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient
+
+EXTRAPOLATIONS = {"linear": 0, "constant": 1, "periodic": 2}  # as in spline.cpp
+_SCALARS = {torch.float32: "float", torch.float64: "double"}
+_GRAIN = 2**21  # multiplications that are worth a further thread
+
+
+class SplineFamily(Expansion, Protocol):
+    """What the kernel needs to know of a family of splines."""
+
+    knots: Tensor
+    lower: Tensor
+    upper: Tensor
+    degree: int
+    extrapolate: str
+    missing: bool
+
+    @property
+    def coefficients(self) -> Tensor:
+        """Coefficients, ``(p, in, out)``."""
+
+
+class _Problem(ctypes.Structure):
+    """`Problem` of spline.cpp."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("x", "coefficients", "mask", "knots")),
+        *((name, ctypes.c_void_p) for name in ("lower", "upper")),
+        *((name, ctypes.c_int64) for name in ("rows", "inputs", "outputs", "parameters")),
+        ("intervals", ctypes.c_int64),
+        *((name, ctypes.c_int32) for name in ("extrapolation", "missing", "threads")),
+    )
+
+
+def available(dtype: torch.dtype, degree: int) -> bool:
+    """Say whether there is a kernel for splines of a degree; compiles it at the first call."""
+    return dtype in _SCALARS and _library(dtype, degree) is not None
+
+
+def edge_sum(family: SplineFamily, x: Tensor, mask: Tensor) -> Tensor | None:
+    """Sum the splines of each output: ``(..., in), (in, out) -> (..., out)``.
+
+    None where the kernel does not apply: another device or type, a transform (see `conditions`),
+    a gradient by the mask, splines that fall to zero outside, or no compiler.
+    """
+    if family.extrapolate not in EXTRAPOLATIONS or mask.requires_grad:
+        return None
+    tensors = (x, family.coefficients, mask, family.knots, family.lower, family.upper)
+    if torch.compiler.is_compiling():
+        return _traced(family, tensors)
+    if not plain_eager(*tensors) or not available(x.dtype, family.degree):
+        return None
+    if x.dim() == 2:
+        return _SplineSum.apply(*tensors, family)
+    total = _SplineSum.apply(x.reshape(-1, x.shape[-1]), *tensors[1:], family)
+    return total.view(*x.shape[:-1], total.shape[-1])
+
+
+class _SplineSum(torch.autograd.Function):
+    """The sum outside of every transform; a second derivative goes through plain tensor code."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        *tensors, family = arguments
+        ctx.save_for_backward(*tensors)
+        ctx.family = family
+        return _forward(tensors, _options(family))
+
+    @staticmethod
+    def backward(ctx: Any, *upstreams: Tensor) -> Any:
+        tensors, family, upstream = ctx.saved_tensors, ctx.family, upstreams[0]
+        x, coefficients, mask = tensors[:3]
+        by_x, by_coefficients = ctx.needs_input_grad[:2]
+        if torch.is_grad_enabled():
+            found = (
+                input_gradient(family, x, coefficients, mask, upstream) if by_x else None,
+                coefficient_gradient(family, x, mask, upstream) if by_coefficients else None,
+            )
+        else:
+            found = _backward(tensors, _options(family), upstream, by_x, by_coefficients)
+        return *found, None, None, None, None, None
+
+
+def _options(family: SplineFamily) -> tuple[int, int, bool]:
+    return family.degree, EXTRAPOLATIONS[family.extrapolate], family.missing
+
+
+@functools.cache
+def _library(dtype: torch.dtype, degree: int) -> ctypes.CDLL | None:
+    return library("spline", SCALAR=_SCALARS[dtype], ACTIVE=degree + 1)
+
+
+def _problem(tensors: Sequence[Tensor], options: tuple[int, int, bool]) -> _Problem:
+    degree, extrapolation, missing = options
+    rows, (p, inputs, outputs) = len(tensors[0]), tensors[1].shape
+    intervals = len(tensors[3]) - 2 * degree - 1
+    threads = rows * inputs * outputs * (degree + 1) // _GRAIN
+    if threads > 1:
+        threads = min(threads, torch.get_num_threads())
+    return _Problem(
+        *[tensor.data_ptr() for tensor in tensors],
+        *(rows, inputs, outputs, p, intervals, extrapolation, missing, max(1, threads)),
+    )
+
+
+def _forward(tensors: Sequence[Tensor], options: tuple[int, int, bool]) -> Tensor:
+    tensors = [tensor.contiguous() for tensor in tensors]
+    x, coefficients = tensors[:2]
+    y = x.new_empty(len(x), coefficients.shape[2])
+    kernel = _library(x.dtype, options[0])
+    assert kernel is not None
+    problem = _problem(tensors, options)
+    _check(kernel.spline_forward(ctypes.byref(problem), ctypes.c_void_p(y.data_ptr())))
+    return y
+
+
+def _backward(
+    tensors: Sequence[Tensor],
+    options: tuple[int, int, bool],
+    upstream: Tensor,
+    by_x: bool,
+    by_coefficients: bool,
+) -> tuple[Tensor | None, Tensor | None]:
+    tensors = [tensor.contiguous() for tensor in tensors]
+    upstream = upstream.contiguous()
+    gradients = (
+        torch.empty_like(tensors[0]) if by_x else None,
+        torch.empty_like(tensors[1]) if by_coefficients else None,
+    )
+    kernel = _library(upstream.dtype, options[0])
+    assert kernel is not None
+    places = [None if gradient is None else gradient.data_ptr() for gradient in gradients]
+    problem = _problem(tensors, options)
+    pointers = [ctypes.c_void_p(place) for place in (upstream.data_ptr(), *places)]
+    _check(kernel.spline_backward(ctypes.byref(problem), *pointers))
+    return gradients
+
+
+def _check(code: int) -> None:
+    if code:
+        raise MemoryError("there is not enough memory for the sum of splines")
+
+
+# -- the operator of compiled graphs ------------------------------------------------------------
+
+
+@torch.compiler.assume_constant_result
+def _available_to_graphs(dtype: torch.dtype, degree: int) -> bool:
+    return available(dtype, degree)
+
+
+def _traced(family: SplineFamily, tensors: tuple[Tensor, ...]) -> Tensor | None:
+    x = tensors[0]
+    # exported programs keep to operators that exist everywhere
+    if torch.compiler.is_exporting() or x.dtype not in _SCALARS:
+        return None
+    if any(t.device.type != "cpu" or t.dtype != x.dtype for t in tensors):
+        return None
+    if torch._C._are_functorch_transforms_active():
+        return None
+    if not _available_to_graphs(x.dtype, family.degree):
+        return None
+    flat = x.reshape(-1, x.shape[-1])
+    total = spline_sum(flat, *tensors[1:], *_options(family))
+    return total.view(*x.shape[:-1], total.shape[-1])
+
+
+@torch.library.custom_op("kanx::spline_sum", mutates_args=(), device_types="cpu")
+def spline_sum(
+    x: Tensor,
+    coefficients: Tensor,
+    mask: Tensor,
+    knots: Tensor,
+    lower: Tensor,
+    upper: Tensor,
+    degree: int,
+    extrapolation: int,
+    missing: bool,
+) -> Tensor:
+    """Sum splines over the inputs of a layer: ``(rows, in) -> (rows, out)``.
+
+    Parameters
+    ----------
+    x : Tensor, (rows, in)
+    coefficients : Tensor, (p, in, out)
+    mask : Tensor, (in, out)
+    knots : Tensor, (intervals + 2 degree + 1, in)
+    lower, upper : Tensor, (in,)
+        The domain.
+    degree : int
+    extrapolation : int
+        See `EXTRAPOLATIONS`.
+    missing : bool
+        Whether the last coefficient is the value where the input is NaN.
+    """
+    tensors = [x, coefficients, mask, knots, lower, upper]
+    return _forward(tensors, (degree, extrapolation, missing))
+
+
+@torch.library.custom_op("kanx::spline_sum_backward", mutates_args=(), device_types="cpu")
+def spline_sum_backward(
+    x: Tensor,
+    coefficients: Tensor,
+    mask: Tensor,
+    knots: Tensor,
+    lower: Tensor,
+    upper: Tensor,
+    upstream: Tensor,
+    degree: int,
+    extrapolation: int,
+    missing: bool,
+) -> tuple[Tensor, Tensor]:
+    """Differentiate `spline_sum`: the gradients by ``x`` and by the coefficients."""
+    tensors = [x, coefficients, mask, knots, lower, upper]
+    options = (degree, extrapolation, missing)
+    by_x, by_coefficients = _backward(tensors, options, upstream, True, True)
+    assert by_x is not None and by_coefficients is not None
+    return by_x, by_coefficients
+
+
+@spline_sum.register_fake
+def _(x: Tensor, coefficients: Tensor, *rest: Any) -> Tensor:
+    return x.new_empty(x.shape[0], coefficients.shape[2])
+
+
+@spline_sum_backward.register_fake
+def _(x: Tensor, coefficients: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return (
+        torch.empty_like(x, memory_format=torch.contiguous_format),
+        torch.empty_like(coefficients, memory_format=torch.contiguous_format),
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:6])
+    ctx.options = inputs[6:]
+
+
+def _pull_back(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    found = spline_sum_backward(*ctx.saved_tensors, upstream, *ctx.options)
+    return *found, None, None, None, None, None, None, None
+
+
+spline_sum.register_autograd(_pull_back, setup_context=_setup_context)
+spline_sum.register_autocast("cpu", torch.float32)
+
+
+@spline_sum.register_vmap
+def _(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Tensor, int]:
+    if all(dim is None for dim in in_dims[1:]):  # further rows of the same layer
+        x = arguments[0].movedim(in_dims[0], 0)
+        flat = spline_sum(x.flatten(0, 1), *arguments[1:])
+        return flat.unflatten(0, x.shape[:2]), 0
+    slices = (
+        [a if dim is None else a.select(dim, k) for a, dim in zip(arguments, in_dims, strict=True)]
+        for k in range(info.batch_size)
+    )
+    return torch.stack([spline_sum(*own) for own in slices]), 0

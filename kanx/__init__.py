@@ -15,6 +15,8 @@ _HOMES: dict[str, str | None] = {
     "KANRegressor": "kanx.estimators",
     "SymbolicRegressor": "kanx.symbolic_regressor",
     "datasets": None,
+    "edit": "kanx.edits",
+    "edits": None,
     "explain": "kanx.explain",
     "layers": None,
     "load": "kanx.persistence",
@@ -28,6 +30,8 @@ __all__ = [
     "KANRegressor",
     "SymbolicRegressor",
     "datasets",
+    "edit",
+    "edits",
     "explain",
     "layers",
     "load",
@@ -36,7 +40,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from kanx import datasets, layers
+    from kanx import datasets, edits, layers
+    from kanx.edits import edit
     from kanx.explain import explain
 
 

@@ -35,7 +35,9 @@ class Model:
     target_names : list of str
         Names of the targets, or of the classes that the outputs stand for.
     history : list of dict
-        What was done to the model after the fit.
+        What was done to the model after the fit; see `kanx.edits.records`.
+    previous : Model, optional
+        What the model was before the last edit.
     """
 
     columns: list[Column]
@@ -44,6 +46,7 @@ class Model:
     target_scale: Tensor
     target_names: list[str]
     history: list[dict[str, Any]] = field(default_factory=list)
+    previous: Model | None = None
 
     @cached_property
     def network(self) -> KAN:

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from matplotlib.colors import to_rgb
+from matplotlib.patches import FancyBboxPatch
 from matplotlib.testing.compare import compare_images
+from PIL import Image
 
 import kanx
 from kanx import KAN
@@ -247,3 +250,74 @@ def test_the_front_shows_every_formula_and_marks_the_choice():
     assert ax.get_ylabel().endswith("r2_train")
     with pytest.raises(ValueError, match="all have one of the scores"):
         plots.plot_front(formulas, score="r2_test")
+
+
+def luminance(colour):
+    red, green, blue = (
+        c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one, other):
+    high, low = sorted([luminance(one), luminance(other)], reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_pictures_stand_out_on_their_page(name, mixed):
+    with plots.theme(name):
+        drawn = [
+            mixed.plot_network(),
+            mixed.plot_local(None),
+            plots.plot_curve(mixed.curves[0]),
+            plots.plot_beeswarm(mixed.local()),
+        ]
+        page = matplotlib.rcParams["figure.facecolor"]
+    assert matplotlib.rcParams["figure.facecolor"] == "white"
+    for ax in drawn:
+        for text in [*ax.texts, ax.xaxis.label, *ax.get_yticklabels()]:
+            assert contrast(text.get_color(), page) > 3, text.get_text()
+        for line in ax.lines:
+            assert contrast(line.get_color(), page) > 3
+    for dots in drawn[-1].collections:
+        assert min(contrast(colour[:3], page) for colour in dots.get_facecolors()) > 1.25
+    with pytest.raises(ValueError, match="theme 'sepia' is unknown"):
+        plots.theme("sepia")
+
+
+def test_boxes_cover_the_lines_below_them_on_any_page():
+    for background in ("white", "#14181E", "none"):
+        with plt.rc_context({"axes.facecolor": background}):
+            ax = explained([2, 2, 1]).plot_network()
+        boxes = [p for p in ax.patches if isinstance(p, FancyBboxPatch)]
+        assert boxes and all(box.get_facecolor()[3] == 1 for box in boxes)
+
+
+def test_a_film_has_a_picture_for_every_call_and_stays_at_the_end(tmp_path):
+    film = plots.Film(np.linspace(-1, 1, 50)[:, None] * np.ones(2), dpi=40)
+    with pytest.raises(ValueError, match="no picture yet"):
+        film.save(tmp_path / "film.gif")
+    for k in range(3):
+        film.add(KAN([2, 1], edge="spline", random_state=k), f"round {k}")
+    film.save(tmp_path / "film.gif", frames_per_second=10)
+    with Image.open(tmp_path / "film.gif") as gif:
+        assert gif.n_frames == len(film) == 3
+        assert gif.info["duration"] == 100
+        gif.seek(2)
+        assert gif.info["duration"] > 1000
+    assert not plt.get_fignums()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", [kanx.KANRegressor, kanx.KANClassifier])
+def test_the_training_of_an_estimator_can_be_filmed(estimator, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (80, 2))
+    y = X[:, 0] + X[:, 1] ** 2 + 0.3 * rng.normal(size=80)
+    y = y > 0.3 if estimator is kanx.KANClassifier else y
+    model = estimator(hidden="additive", max_iter=6, random_state=0)
+    fitted = plots.animate_training(model, X, y, tmp_path / "film.gif")
+    np.testing.assert_array_equal(fitted.predict(X), model.fit(X, y).predict(X))
+    with Image.open(tmp_path / "film.gif") as gif:
+        assert 2 <= gif.n_frames <= 7

@@ -13,16 +13,18 @@ _HOMES = {
     "Explanation": "kanx.explain.explanation",
     "Formula": "kanx.explain.formula",
     "explain": "kanx.explain.explanation",
+    "stability": "kanx.explain.repeats",
     "structure": "kanx.explain.pair_tests",
     "symbolify": "kanx.explain.symbols",
 }
 
-__all__ = ["Explanation", "Formula", "explain", "structure", "symbolify"]
+__all__ = ["Explanation", "Formula", "explain", "stability", "structure", "symbolify"]
 
 if TYPE_CHECKING:
     from kanx.explain.explanation import Explanation, explain
     from kanx.explain.formula import Formula
     from kanx.explain.pair_tests import structure
+    from kanx.explain.repeats import stability
     from kanx.explain.symbols import symbolify
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanx.explain.anova import Anova, anova_of
+from kanx.explain.cancellation import cancellation_notes
 from kanx.explain.counterfactual import Counterfactuals, find_counterfactuals
 from kanx.explain.curves import Curves, read_curves
 from kanx.explain.effects import read_effects
@@ -113,6 +114,11 @@ class Explanation:
             "interactions": self.interactions.to_frame(),
         }
 
+    @cached_property
+    def notes(self) -> list[str]:
+        """What a reader of the importances must know, in sentences; empty as a rule."""
+        return cancellation_notes(self.subject)
+
     # -- formulas ----------------------------------------------------------------------------
 
     @cached_property
@@ -191,14 +197,16 @@ class Explanation:
 
     # -- pictures ----------------------------------------------------------------------------
 
-    def plot(self, output: int = 0, *, most: int = 20) -> Figure | SubFigure:
+    def plot(self, output: int = 0, *, most: int = 20, least: float = 1e-3) -> Figure | SubFigure:
         """Draw the effects of the most important inputs on an output, with one scale.
 
         Parameters
         ----------
         output : int, default=0
         most : int, default=20
-            Largest number of inputs; those without effect are left out.
+            Largest number of inputs.
+        least : float, default=0.001
+            Inputs of a smaller share of the variance are left out.
 
         Returns
         -------
@@ -208,7 +216,9 @@ class Explanation:
 
         name = self.target_names[self._output(output)]
         by_source = {c.source: c for c in self.effects.select(target=name) if c.is_alive}
-        ranked = [self.names[j] for j in self.importances.ranking(output)]
+        share = self.importances.features[:, output]
+        ranking = self.importances.ranking(output)
+        ranked = [self.names[j] for j in ranking if share[j] >= min(least, share.max())]
         return plot_curves([by_source[n] for n in ranked if n in by_source][:most])
 
     def plot_network(self, ax: Axes | None = None, **options: Any) -> Axes:

@@ -7,6 +7,7 @@ On a dark page: ``with theme("dark"): view.plot()``.
 from kanx.explain.plots.beeswarm import plot_beeswarm, plot_importances
 from kanx.explain.plots.calibration import coverage, plot_calibration, plot_coverage
 from kanx.explain.plots.curves import plot_curve, plot_curves, plot_effects_together
+from kanx.explain.plots.film import Film, animate_training
 from kanx.explain.plots.front import plot_front
 from kanx.explain.plots.network import plot_network
 from kanx.explain.plots.style import theme
@@ -15,6 +16,8 @@ from kanx.explain.plots.trace import plot_trace
 from kanx.explain.plots.waterfall import plot_waterfall
 
 __all__ = [
+    "Film",
+    "animate_training",
     "coverage",
     "plot_beeswarm",
     "plot_calibration",

@@ -8,7 +8,7 @@ import numpy as np
 
 from kanx.explain.curves import Curve
 from kanx.explain.explanation import Explanation
-from kanx.explain.plots.network_layout import BOX, Edge, Layout, Node, Point, lay_out
+from kanx.explain.plots.network_layout import BOX, NEGLIGIBLE, Edge, Layout, Node, Point, lay_out
 from kanx.explain.plots.style import BLUE, GREY, ORANGE, get_axes, ink, label, paper
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def plot_network(
     max_inputs : int, default=50
         Inputs that are drawn, the most important ones.
     max_curves : int, default=50
-        Curves that are drawn between two layers, the most important ones; the others are lines.
+        Curves that are drawn between two layers, the most important ones; the others are lines, and
+        so are all that carry less than 0.2 % of the variance.
 
     Returns
     -------
@@ -146,7 +147,7 @@ def _draw_node(ax: Axes, node: Node, depth: int, last: int) -> None:
     from matplotlib.patches import Circle
 
     x, y = node.at
-    faint = node.share <= 0
+    faint = node.share < NEGLIGIBLE
     colour = GREY if faint else ink()
     if 0 < depth < last:
         ax.add_patch(Circle(node.at, 0.15, facecolor=paper(ax), edgecolor=colour, zorder=5))

@@ -16,6 +16,7 @@ PITCH = 0.50  # from one box to the next
 NODE_PITCH = 0.46
 GAP = 2.5  # from one layer of nodes to the next
 LETTER = 0.078  # width of a letter of a label
+NEGLIGIBLE = 0.002  # share of the variance below which a curve is not worth its box
 
 Point = tuple[float, float]
 
@@ -74,8 +75,11 @@ def lay_out(view: Explanation, max_inputs: int, max_boxes: int) -> Layout:
     boxed: dict[int, list[Curve]] = {}
     for layer in range(len(view.subject.network.all_layers)):
         alive = [c for c in shown if c.layer == layer and c.is_alive]
-        best = sorted(alive, key=lambda c: -shares[id(c)])[:max_boxes]
-        if len(best) < len(alive):
+        worth = [c for c in alive if shares[id(c)] >= NEGLIGIBLE] or alive
+        best = sorted(worth, key=lambda c: -shares[id(c)])[:max_boxes]
+        if len(worth) < len(alive):
+            layout.notes.append(f"edges of less than {100 * NEGLIGIBLE:g} % have no box")
+        if len(best) < len(worth):
             layout.notes.append(
                 f"curves are drawn on the {len(best)} most important of {len(alive)} edges"
             )

@@ -67,6 +67,7 @@ def limits(view: Explanation) -> list[str]:
             f"Some inputs are nearly copies of each other (rank correlation): {named}{more}. How "
             "an effect is divided between them is not determined by the data."
         )
+    found += view.notes
     parameters = view.subject.network.n_parameters
     if view.n_rows < FEW_ROWS_PER_PARAMETER * parameters:
         found.append(

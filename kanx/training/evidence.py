@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -48,11 +49,14 @@ class Settings:
         in a row, scaled to at least 0.05 in all.
     prune : bool, default=True
         Whether edges are pruned that the evidence does not want; see `prune_edges`.
+    checkpoint : Path, optional
+        Folder of checkpoints; see `Journal`.
     """
 
     max_iter: int = 60
     tol: float = 1e-4
     prune: bool = True
+    checkpoint: Path | None = None
 
 
 @dataclass

@@ -88,6 +88,7 @@ def fit_members(
             constraints=estimator.constraints,
             target_scale=target_scale,
             first_order=first_order,
+            checkpoint=folder,
         )
     context.call_on_fit_task_end(estimator=estimator, X=X, y=sample.y)
     return members

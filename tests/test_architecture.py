@@ -21,7 +21,7 @@ ALLOWED = {
     "layers": {"functions"},
     "nodes": set(),
     "network": {"layers", "nodes"},
-    "training": {"layers", "nodes", "network", "tables"},
+    "training": {"atomic", "layers", "nodes", "network", "tables"},
     "edits": {"layers", "nodes", "network", "training", "model"},
     "model": {"network", "tables", "training", "layers"},
     "serialisation": {"model", "network", "tables", "training"},

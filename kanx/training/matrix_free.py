@@ -30,6 +30,8 @@ class MatrixFreeClimb(Climb):
         coordinates = self.coordinates
         living = coordinates.alive()
         precision = self.precision[coordinates.group[living]]
+        if iterations == 0:
+            return self._laplace(living, precision)
         start = self.w[living].numpy()
         # in units of the prior and the data together, so that all directions are alike
         diagonal = self._diagonal(living)

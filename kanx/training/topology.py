@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ def fit_topology(
     constraints: Mapping[Any, Any] | None = None,
     target_scale: Tensor | None = None,
     first_order: FirstOrder | None = None,
+    checkpoint: Path | None = None,
 ) -> list[Fit]:
     """Fit the networks that an estimator's parameters ask for.
 
@@ -63,6 +65,8 @@ def fit_topology(
         Target units per unit of the output, for curves that are known functions; 1 if left out.
     first_order : FirstOrder, optional
         Instead of Levenberg-Marquardt; ``x``, ``y`` and ``weight`` are then its sample of the rows.
+    checkpoint : Path, optional
+        Folder of checkpoints; see `Journal`.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def fit_topology(
         outputs,
         edges,
         hidden_edge,
-        Settings(max_iter=max_iter),
+        Settings(max_iter=max_iter, checkpoint=checkpoint),
         random_state,
         on_round,
         bound.prepare if wanted else None,
@@ -115,7 +119,11 @@ def _fits(task: Task, widths: Sequence[Width] | None, kst: bool, n_estimators: i
         return [whole.finish(additive)]
     fits = [task.fit(widths, skip=not kst, start=k) for k in range(n_estimators)]
     averages = len(widths) == 1 and isinstance(widths[0], int)
-    kept = near_best(fits) if averages else [max(fits, key=lambda fit: fit.evidence)]
+    kept = (
+        near_best(fits, task.weight.sum().item())
+        if averages
+        else [max(fits, key=lambda fit: fit.evidence)]
+    )
     return [whole.finish(fit) for fit in kept]
 
 

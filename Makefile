@@ -1,5 +1,6 @@
 # make run   fit, score and report on a table (DATA, TARGET, OUT, ARGS can be set)
 # make test  build the environment and run every test
+# make docs  build the documentation in build/docs; make tutorials runs the notebooks again
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?= builtin:breast_cancer
@@ -8,7 +9,7 @@ OUT ?= report
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: run test lint clean
+.PHONY: run test lint docs tutorials clean
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +32,17 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+$(VENV)/.docs: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group docs
+	touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+tutorials: $(VENV)/.docs
+	$(BIN)/jupytext --to ipynb --set-kernel python3 --execute tutorials/*.py
 
 clean:
 	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache

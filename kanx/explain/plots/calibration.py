@@ -48,7 +48,7 @@ def plot_coverage(estimator: Any, X: Any, y: ArrayLike, ax: Axes | None = None) 
     y : array, (rows,) or (rows, targets)
     ax : matplotlib.axes.Axes, optional
     """
-    if not hasattr(estimator, "predict_interval"):
+    if hasattr(estimator, "predict_proba") or not hasattr(estimator, "predict_interval"):
         raise TypeError(
             f"coverage needs a regressor with error bars, got {type(estimator).__name__}; use "
             "plot_calibration for a classifier"

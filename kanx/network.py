@@ -163,6 +163,62 @@ class KAN(nn.Module):
             total += bundle.parameters_per_edge * int(bundle.mask.sum().item())
         return total + sum(0 if la.bias is None else la.bias.numel() for la in self.all_layers)
 
+    # -- edits: a new network comes back, this one stays -------------------------------------
+
+    def refine(self, size: int | None = None, **options: Any) -> KAN:
+        """Return the network on finer grids; see `kanx.edits.refine`."""
+        from kanx import edits
+
+        return edits.refine(self, size, **options).network
+
+    def coarsen(self, size: int | None = None, **options: Any) -> KAN:
+        """Return the network on coarser grids; see `kanx.edits.coarsen`."""
+        from kanx import edits
+
+        return edits.coarsen(self, size, **options).network
+
+    def move_grids(self, x: Tensor, **options: Any) -> KAN:
+        """Return the network with its grids where the data are; see `kanx.edits.move_grids`."""
+        from kanx import edits
+
+        return edits.move_grids(self, x, **options).network
+
+    def change_family(self, edge: str | Mapping[str, Any], **options: Any) -> KAN:
+        """Return the network drawn by another family; see `kanx.edits.change_family`."""
+        from kanx import edits
+
+        return edits.change_family(self, edge, **options).network
+
+    def prune(self, X: Tensor, y: Tensor, tolerance: float = 0.01, **options: Any) -> KAN:
+        """Return the network without the edges that validation rows do not need, compacted.
+
+        See `kanx.edits.prune_guarded`, which also says what was removed, and `kanx.edits.compact`.
+        """
+        from kanx import edits
+
+        pruned = edits.prune_guarded(self, X, y, tolerance=tolerance, **options).network
+        return edits.compact(pruned).network
+
+    def compact(self, **options: Any) -> KAN:
+        """Return the network without what is pruned; see `kanx.edits.compact`."""
+        from kanx import edits
+
+        return edits.compact(self, **options).network
+
+    def widen(self, layer: int = 0, sums: int = 1, **options: Any) -> KAN:
+        """Return the network with more nodes in a hidden layer; see `kanx.edits.widen`."""
+        from kanx import edits
+
+        return edits.widen(self, layer, sums, **options).network
+
+    def deepen(self, position: int, **options: Any) -> KAN:
+        """Return the network with one more layer; see `kanx.edits.deepen`."""
+        from kanx import edits
+
+        return edits.deepen(self, position, **options).network
+
+    # -- description -------------------------------------------------------------------------
+
     def config(self) -> dict[str, Any]:
         """Return the description that `from_config` rebuilds the network from (JSON-compatible)."""
         widths: list[Any] = [self.in_features]

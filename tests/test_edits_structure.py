@@ -349,3 +349,14 @@ def test_edits_leave_the_global_random_numbers_alone():
     edits.compact(edits.refine(net).network)
     edits.widen(net, random_state=0)
     assert torch.equal(torch.rand(3), wanted)
+
+
+def test_a_network_has_the_common_edits_as_methods():
+    net = network("spline", [2, 2, 1], seed=4)
+    x = probe(net, 64)
+    chain = net.refine(10).move_grids(x).change_family("slaf", layers=0).coarsen(4, layers=0)
+    chain = chain.widen(0, 2, random_state=0).deepen(1).compact()
+    assert [layer.in_features for layer in chain.layers] == [2, 4, 4]
+    y = net(x).detach()
+    assert chain.prune(x, y, tolerance=0.5).n_edges < chain.n_edges
+    assert net.n_edges == 6

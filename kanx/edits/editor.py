@@ -37,7 +37,8 @@ class Editor:
 
     Every method edits one curve, fits everything else again with this curve and all those edited
     before held fixed, and leaves a new estimator in `model`. The estimator that was passed is never
-    changed. An average of several networks becomes one network with the first edit.
+    changed. Curves that the estimator was fitted with constraints on are held as well. An average
+    of several networks becomes one network with the first edit.
 
     A term is named by its input (where one curve leaves it), by input and target, by
     ``(layer, input, output)`` or by a curve of ``kanx.explain(model, X).curves``.
@@ -287,6 +288,13 @@ class Editor:
     def _describe(self, edge: Edge) -> str:
         return describe(self._model.network, edge, self._model.names, self._model.target_names)
 
+    def _constrained(self) -> list[Edge]:
+        """Return the curves that the fit kept constraints on; a re-fit holds them too."""
+        model = self._model
+        asked = getattr(self.model, "constraints", None) or {}
+        columns = [find_input(c, model.names) if isinstance(c, str) else int(c) for c in asked]
+        return [edge for column in columns for edge in edges_of_input(model.network, column)]
+
     def _scaled(self, edge: Edge, constants: Mapping[str, float]) -> dict[str, float]:
         """Return constants in the units of the network, whose outputs are standardised."""
         network = self._model.network
@@ -310,7 +318,7 @@ class Editor:
         own = edges if isinstance(edges, list) else [edges]
         before = self.scores
         network = change(copy.deepcopy(model.network).double()).network
-        held = [edge for edit in self.history for edge in edit.edges] + own
+        held = [edge for edit in self.history for edge in edit.edges] + own + self._constrained()
         fit = fit_holding(
             network,
             self._x,

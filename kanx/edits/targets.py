@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_score
 from torch import Tensor
 
+from kanx.training.losses import Poisson
+
 if TYPE_CHECKING:
     from kanx.estimator_base import KANEstimator
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 def encoded_target(model: KANEstimator, y: ArrayLike, rows: int) -> Tensor:
     """Return targets in the units of the network's loss.
 
-    Standardised numbers ``(rows, outputs)`` for a regressor; 0 and 1 ``(rows, 1)``, or class codes
-    ``(rows,)`` for more than two classes.
+    Standardised numbers ``(rows, outputs)`` for a regressor, or counts; 0 and 1 ``(rows, 1)``, or
+    class codes ``(rows,)`` for more than two classes.
 
     Raises
     ------
@@ -38,11 +40,16 @@ def encoded_target(model: KANEstimator, y: ArrayLike, rows: int) -> Tensor:
         return found.double()[:, None] if len(classes) == 2 else found
     numbers = np.asarray(values, dtype=np.float64).reshape(rows, -1)
     inner = model.model_
+    counts = isinstance(inner.members[0].loss, Poisson)
     if numbers.shape[1] != len(inner.target_scale) or not np.isfinite(numbers).all():
         raise ValueError(
             f"y must hold {len(inner.target_scale)} finite numbers per row, got shape "
             f"{values.shape}"
         )
+    if counts:
+        if numbers.min(initial=0) < 0:
+            raise ValueError(f"y holds counts, which are not negative, got {numbers.min()}")
+        return torch.from_numpy(numbers)
     return (torch.from_numpy(numbers) - inner.target_mean) / inner.target_scale
 
 

@@ -225,10 +225,32 @@ def making(view: Explanation, settings: Mapping[str, Any]) -> list[tuple[str, st
     return found
 
 
-def edits(view: Explanation) -> list[str]:
-    """Return what was done to the model after the fit, in order."""
+def edits(view: Explanation) -> dict[str, Any] | None:
+    """Return what was done to the model after the fit, in order; None where nothing was."""
     history = [] if view.subject.model is None else view.subject.model.history
-    return [", ".join(f"{key}: {value}" for key, value in step.items()) for step in history]
+    if not history:
+        return None
+    heads = list(dict.fromkeys(name for step in history for name in step.get("before", {})))
+    rows = []
+    for step in history:
+        before, after = step.get("before", {}), step.get("after", {})
+        rows.append(
+            {
+                "what": str(step.get("edit", "edit")).replace("_", " "),
+                "term": str(step.get("term", "")),
+                "details": str(step.get("details", "")),
+                "refit": "yes" if step.get("refit") else "no",
+                "change": number(step["change"], 3) if "change" in step else "",
+                "scores": [
+                    f"{number(before[h], 4)} → {number(after[h], 4)}" if h in before else ""
+                    for h in heads
+                ],
+            }
+        )
+    last = history[-1]
+    kind = "held-out" if last.get("held_out") else "training"
+    note = f"Scores on {last['rows']} {kind} rows." if "rows" in last else ""
+    return {"heads": heads, "rows": rows, "note": note}
 
 
 def curve_note(view: Explanation, target_name: str) -> str:

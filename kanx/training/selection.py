@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from kanx.nodes import Nodes
 from kanx.training.evidence import Fit, Settings, fit_evidence
 from kanx.training.losses import Loss
 from kanx.training.placement import place_on_data
+from kanx.training.restarts import fit_starts
 from kanx.training.starts import random_start
 
 # a denser curvature matrix than this many coordinates is not worth its time by default
@@ -48,6 +50,8 @@ class Task:
     random_state : int
     on_round : callable, optional
         See `fit_evidence`.
+    n_jobs : int, optional
+        Processes for random starts; see `fit_starts`.
     prepare : callable, optional
         Called with every untrained network, such as to cut edges.
     """
@@ -62,6 +66,7 @@ class Task:
     settings: Settings = field(default_factory=Settings)
     random_state: int = 0
     on_round: Callable[[int, float], bool] | None = None
+    n_jobs: int | None = None
     prepare: Callable[[KAN], None] | None = None
 
     def build(self, hidden: Sequence[Width], skip: bool) -> KAN:
@@ -91,6 +96,14 @@ class Task:
             settings=self.settings,
             on_round=self.on_round,
         )
+
+    def fit_starts(
+        self, hidden: Sequence[Width], skip: bool, starts: Iterable[int]
+    ) -> list[Fit]:
+        """Fit from several random starts, side by side where `n_jobs` says so."""
+        own = partial(_from_start, self, hidden, skip)
+        alone = partial(_from_start, replace(self, on_round=None), hidden, skip)
+        return fit_starts(own, alone, starts, self.n_jobs)
 
     def part(self) -> Task:
         """Return the task on a random part of the rows where there are very many."""
@@ -166,7 +179,7 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
         if len(fits) >= n_estimators or task.coordinates(width) > largest:
             break
         starts = range(min(2, n_estimators - len(fits)))
-        tried = [task.fit((width,), skip=True, start=k) for k in starts]
+        tried = task.fit_starts((width,), True, starts)
         top = max(fit.evidence for fit in tried)
         if top < best:
             break
@@ -175,7 +188,7 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     if not fits:
         return [whole.finish(additive)]
     rest = range(2, 2 + n_estimators - len(fits))
-    fits += [task.fit((chosen,), skip=True, start=k) for k in rest]
+    fits += task.fit_starts((chosen,), True, rest)
     return [whole.finish(fit) for fit in near_best(fits)]
 
 
@@ -183,6 +196,10 @@ def near_best(fits: list[Fit]) -> list[Fit]:
     """Keep the better half by evidence, at least one: a stuck start is left out."""
     ranked = sorted(fits, key=lambda fit: -fit.evidence)
     return ranked[: (len(ranked) + 1) // 2]
+
+
+def _from_start(task: Task, hidden: Sequence[Width], skip: bool, start: int) -> Fit:
+    return task.fit(hidden, skip=skip, start=start)
 
 
 def _basis_size(spec: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kanx.network import KAN
 from kanx.training.coordinates import Coordinates
+from kanx.training.distributed import own_share, total
 from kanx.training.levenberg_marquardt import Problem, minimise
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss, NoisyLoss
@@ -62,9 +63,10 @@ class Climb:
 
     def __init__(self, network: KAN, x: Tensor, y: Tensor, loss: Loss, weight: Tensor) -> None:
         self.coordinates = Coordinates(network)
-        linearisation = Linearisation(self.coordinates, x)
+        own = own_share(len(x))
+        linearisation = Linearisation(self.coordinates, x[own])
         self.coordinates.freeze(linearisation.uninformed())
-        self.problem = Problem(linearisation, y, weight)
+        self.problem = Problem(linearisation, y[own], weight[own])
         self.loss = loss
         self.w = self.coordinates.read() * self.coordinates.alive()
         self.coordinates.write(self.w)
@@ -147,13 +149,13 @@ def _cholesky(hessian: Tensor) -> Tensor:
 
 
 def _with_noise(loss: NoisyLoss, f: Tensor, problem: Problem, gamma: float) -> NoisyLoss:
-    rows = problem.weight.sum()
+    rows = total(problem.weight.sum())
     gamma = gamma / f.shape[1]
     freedom = (rows - gamma).clamp_min(0.05 * rows)
     square = loss.residual_squares(f, problem.y)
     # curves that can pass through every point would take the noise for zero
     share = min(1.0, gamma / problem.distinct_rows)
     floor = INTERPOLATION_NOISE * max(0.0, 2 * share - 1) ** 2
-    error = (square * problem.weight.unsqueeze(-1)).sum(0) + floor * rows
+    error = total((square * problem.weight.unsqueeze(-1)).sum(0)) + floor * rows
     noise = (freedom / error.clamp_min(1e-300)).clamp(*NOISE_RANGE)
     return loss.with_precision(noise)

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from kanx.discovery.atoms import HALF, ONE, Atom, plus_one
+from kanx.discovery.atoms import HALF, Atom, plus_one
 from kanx.discovery.reduced import LINK_POWERS, Linked, ReducedProblem, linked_target, rank_of
 from kanx.discovery.trees import (
     Tree,
@@ -37,21 +37,45 @@ ANGLE_STEPS = np.concatenate([np.geomspace(0.3, 3.0, 8), np.arange(4.0, 64.0, 0.
 
 @dataclass(frozen=True)
 class Scan:
-    """Hold the scanned shapes: their values and how to build each."""
+    """Hold the scanned shapes: their values and how to build each.
 
-    values: Array  # (shapes, rows)
-    trees: list[Tree]
+    Parameters
+    ----------
+    values : array of shape (shapes, rows)
+        Values of every shape at every scale.
+    skeletons : list of Tree
+        Shapes whose scale is one more variable, after the coordinates.
+    members : array of shape (shapes,)
+        Index of each entry's skeleton.
+    scales : array of shape (shapes,)
+        Scale of each entry; 1 where the shape has none.
+    prices : array of shape (shapes,)
+        Complexity of each entry.
+    n_coordinates : int
+        Number of coordinates.
+    """
+
+    values: Array
+    skeletons: list[Tree]
+    members: NDArray[np.int64]
+    scales: Array
     prices: Array
-    skeletons: NDArray[np.int64]  # equal where only the scale differs
+    n_coordinates: int
+
+    def tree(self, index: int) -> Tree:
+        """Build one entry; its scale is a free constant."""
+        coordinates = [variable(k) for k in range(self.n_coordinates)]
+        scale = constant(float(self.scales[index]))
+        return substitute(self.skeletons[self.members[index]], (*coordinates, scale))
 
     def thinned(self, keep: int) -> list[Atom]:
         """Return about ``keep`` scales of every shape, as atoms."""
         chosen: list[Atom] = []
-        for skeleton in range(int(self.skeletons.max(initial=-1)) + 1):
-            members = np.flatnonzero(self.skeletons == skeleton)
-            step = max(1, len(members) // keep)
+        for skeleton in range(len(self.skeletons)):
+            entries = np.flatnonzero(self.members == skeleton)
+            step = max(1, len(entries) // keep)
             chosen += [
-                Atom(self.trees[k], self.values[k], int(self.prices[k])) for k in members[::step]
+                Atom(self.tree(k), self.values[k], int(self.prices[k])) for k in entries[::step]
             ]
         return chosen
 
@@ -77,60 +101,64 @@ def curve_arguments(columns: Array) -> list[Tree]:
     return found
 
 
-def _scaled_shapes(w: Tree, peak: float, allowed: Collection[str] | None) -> list[Tree]:
+def _shapes_of(u: Tree, allowed: Collection[str] | None) -> list[tuple[Tree, Array]]:
+    """Return the shapes of a scaled argument with the scales, in units of its largest value."""
+
     def usable(name: str) -> bool:
         return allowed is None or name in allowed
 
-    trees: list[Tree] = []
-    for g in SMOOTH_STEPS:
-        for sign in (1.0, -1.0):
-            u = product(constant(sign * g / peak), w)
-            if sign > 0 or g < 1:
-                trees += [power(plus_one(u), q) for q in (-1, HALF, -HALF, -2, Fraction(-3, 2))]
-            if usable("exp"):
-                trees.append(function("exp", u))
-            if usable("log") and (sign > 0 or g < 1):
-                trees.append(function("log", plus_one(u)))
-        u = product(constant(g / peak), w)
-        if usable("exp"):
-            trees.append(power(total(function("exp", u), number(-1)), -1))
-            trees.append(power(total(function("exp", u), ONE), -1))
-        trees += [function(n, u) for n in ("tanh", "atan", "cosh", "sinh") if usable(n)]
-        if usable("cosh"):
-            trees.append(power(function("cosh", u), -1))
-        trees += [function(n, u) for n in ("asin", "acos") if g <= 1 and usable(n)]
-    for g in ANGLE_STEPS:
-        u = product(constant(g / peak), w)
-        trees += [function(n, u) for n in ("sin", "cos") if usable(n)]
-        trees += [power(function(n, u), 2) for n in ("sin",) if usable(n)]
-        if g < 1.5 and usable("tan"):
-            trees.append(function("tan", u))
-    return trees
+    def add(name: str, scales: Array, *trees: Tree) -> None:
+        if name == "power" or usable(name):
+            found.extend((tree, scales) for tree in trees)
+
+    found: list[tuple[Tree, Array]] = []
+    both = np.concatenate([SMOOTH_STEPS, -SMOOTH_STEPS])
+    above_pole = np.concatenate([SMOOTH_STEPS, -SMOOTH_STEPS[SMOOTH_STEPS < 1]])
+    exponential = function("exp", u)
+    roots = (-1, HALF, -HALF, -2, Fraction(-3, 2))
+    add("power", above_pole, *(power(plus_one(u), q) for q in roots))
+    add("exp", both, exponential)
+    add("log", above_pole, function("log", plus_one(u)))
+    planck = (power(total(exponential, number(sign)), -1) for sign in (-1, 1))
+    add("exp", SMOOTH_STEPS, *planck)
+    for name in ("tanh", "atan", "cosh", "sinh"):
+        add(name, SMOOTH_STEPS, function(name, u))
+    add("cosh", SMOOTH_STEPS, power(function("cosh", u), -1))
+    for name in ("asin", "acos"):
+        add(name, SMOOTH_STEPS[SMOOTH_STEPS <= 1], function(name, u))
+    for name in ("sin", "cos"):
+        add(name, ANGLE_STEPS, function(name, u))
+    add("sin", ANGLE_STEPS, power(function("sin", u), 2))
+    add("tan", ANGLE_STEPS[ANGLE_STEPS < 1.5], function("tan", u))
+    return found
 
 
 def scan_of(columns: Array, allowed: Collection[str] | None) -> Scan:
     """Evaluate every scaled shape of every argument."""
-    values, trees, prices, skeletons = [], [], [], []
-    numbering: dict[Tree, int] = {}
+    d, n_rows = columns.shape
+    values: list[Array] = [np.empty((0, n_rows))]
+    skeletons, members, kept_scales, prices = [], [], [], []
     for w in curve_arguments(columns):
         peak = float(np.abs(evaluate(w, columns)).max())
-        for tree in _scaled_shapes(w, peak, allowed):
-            v = evaluate(tree, columns)
-            size = np.abs(v).max()
-            if np.isfinite(size) and size < 1e9 and v.std() > 1e-6 * size:
-                values.append(v)
-                trees.append(tree)
-                prices.append(price_of(tree))
-                skeleton = tree.with_constants(np.zeros(len(tree.constants)))
-                skeletons.append(numbering.setdefault(skeleton, len(numbering)))
+        shapes = _shapes_of(product(variable(d), w), allowed)
         if allowed is None or "log" in allowed:
-            v = evaluate(function("log", w), columns)
-            if np.isfinite(v).all():
-                values.append(v)
-                trees.append(function("log", w))
-                prices.append(2)
-                skeletons.append(numbering.setdefault(trees[-1], len(numbering)))
-    return Scan(np.array(values), trees, np.array(prices, float), np.array(skeletons))
+            shapes.append((function("log", w), np.array([peak])))
+        for skeleton, scales in shapes:
+            scales = scales / peak
+            table = np.vstack([np.tile(columns, len(scales)), np.repeat(scales, n_rows)])
+            block = evaluate(skeleton, table).reshape(len(scales), n_rows)
+            with np.errstate(all="ignore"):
+                size, spread = np.abs(block).max(axis=1), block.std(axis=1)
+                fine = np.isfinite(size) & (size < 1e9) & (spread > 1e-6 * size)
+            values.append(block[fine])
+            kept_scales.append(scales[fine])
+            members.append(np.full(fine.sum(), len(skeletons)))
+            prices.append(np.full(fine.sum(), float(price_of(skeleton))))
+            skeletons.append(skeleton)
+    return Scan(
+        np.vstack(values), skeletons, np.concatenate(members), np.concatenate(kept_scales),
+        np.concatenate(prices), d,
+    )  # fmt: skip
 
 
 def named_curves(
@@ -168,7 +196,7 @@ def _best_of_each_shape(rank: Array, scan: Scan, keep: int) -> list[int]:
     seen: set[int] = set()
     best = np.argpartition(rank, min(8 * keep, len(rank) - 1))[: 8 * keep]
     for k in best[np.argsort(rank[best], kind="stable")]:
-        skeleton = int(scan.skeletons[k])
+        skeleton = int(scan.members[k])
         if skeleton not in seen:
             seen.add(skeleton)
             chosen.append(int(k))
@@ -201,6 +229,6 @@ def _build(
     root = np.sqrt(linked.weight)
     design = np.c_[np.ones_like(linked.target), scan.values[index]]
     c0, c1 = np.linalg.lstsq(design * root[:, None], linked.target * root, rcond=None)[0]
-    inner = total(constant(c0), product(constant(c1), scan.trees[index]))
+    inner = total(constant(c0), product(constant(c1), scan.tree(index)))
     outer = product(number(int(linked.sign)), prefix.tree, power(inner, 1 / link))
     return product(problem.gate_tree, substitute(outer, problem.coordinate_trees))

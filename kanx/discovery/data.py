@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.spatial import cKDTree
 
 from kanx.discovery.ridge import chebyshev
 
@@ -93,3 +94,25 @@ class Data:
     @cached_property
     def _test_range(self) -> Array:
         return np.linalg.qr(self._test_basis * np.sqrt(self.weight)[:, None])[0]
+
+
+def neighbour_ratio(points: Array, residual: Array) -> float:
+    """Return how far residuals of nearest neighbours differ: 1 for noise, near 0 for a misfit.
+
+    ``mean (r_i - r_j)^2 / (2 var r)`` with ``j`` the nearest neighbour of ``i``: von Neumann's
+    ratio in several dimensions.
+
+    Parameters
+    ----------
+    points : array of shape (rows, dimensions)
+        Where the residuals were taken; each dimension is scaled to its ranks.
+    residual : array of shape (rows,)
+        Residuals.
+    """
+    n_rows, n_dims = points.shape
+    if n_dims == 0 or n_rows < 3:
+        return 1.0
+    ranks = stats.rankdata(points, axis=0) / n_rows
+    _, nearest = cKDTree(ranks).query(ranks, k=2)
+    spread = 2.0 * float(np.var(residual)) + 1e-300
+    return float(np.mean((residual - residual[nearest[:, 1]]) ** 2)) / spread

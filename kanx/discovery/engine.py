@@ -13,6 +13,7 @@ from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.links import LINKS, TargetLink
 from kanx.discovery.polynomials import sparse_polynomials
+from kanx.discovery.rationals import sparse_quotient
 from kanx.discovery.reduction import (
     Coordinates,
     ReducedSearch,
@@ -145,7 +146,7 @@ class Search:
                 self._name(hypothesis)
 
     def _baselines(self) -> None:
-        """File the constant, the linear model and sparse polynomials."""
+        """File the constant, the linear model, sparse polynomials and their quotients."""
         n = len(self.data.columns)
         self.archive.consider(constant(float(np.mean(self.data.y))))
         terms = [product(constant(1.0), variable(k)) for k in range(n)]
@@ -155,6 +156,11 @@ class Search:
         for tree in sparse_polynomials(self.data):
             if len(tree.children) <= MOST_POLYNOMIAL_TERMS:
                 self.archive.consider(tree)
+        if not self.archive.is_exact():
+            data = self.data
+            quotient = sparse_quotient(data.columns, data.y, data.weight, self.allowed)
+            if quotient is not None:
+                self.archive.consider(quotient)
 
     def _plain_coordinates(self) -> Coordinates:
         return coordinates_of(all_variables(len(self.data.columns)), self.data.columns)
@@ -182,9 +188,8 @@ class Search:
         for n_groups in range(MOST_DIMENSIONS + 1 - len(coordinates.axes)):
             units = search.units(n_groups)
             if units:
-                count = search.n_coefficients(n_groups)
-                loss = units[0].loss + 1e-14
-                score = n_rows * np.log(loss) + count * np.log(n_rows)
+                surface, _ = search.best_projection(units[0].gate, units[0].directions)
+                score = surface.score + search.n_exponents(n_groups) * np.log(n_rows)
                 found.append(Hypothesis(search, n_groups, units, score))
             if units and units[0].loss < 1e-14:
                 break
@@ -208,6 +213,8 @@ class Search:
                 name(reduction)
                 if self.deadline.passed or self.archive.is_exact():
                     return
+            if self._is_solved():
+                return
 
 
 def _merged_trees(merges: list[Merge], n: int) -> list[Tree]:

@@ -18,8 +18,7 @@ LARGEST_DEGREE = 8
 def sparse_polynomials(data: Data) -> list[Tree]:
     """Return the polynomials with the least BIC, one for each total degree that helps.
 
-    From the full polynomial of a degree the term of the smallest t-value leaves, the rest is
-    fitted again, and so on; the best polynomial on the way is kept.
+    The terms of every degree are thinned out by ``eliminate``.
     """
     n, n_rows = data.columns.shape
     scale = np.abs(data.columns).max(axis=1, keepdims=True)
@@ -32,7 +31,7 @@ def sparse_polynomials(data: Data) -> list[Tree]:
         if len(terms) > min(MOST_TERMS, 0.85 * n_rows):
             break
         design = np.array([np.prod(columns[list(t)], axis=0) for t in terms]).T
-        chosen, coefficients, score = _eliminate(design, data)
+        chosen, coefficients, score = eliminate(design, data.y, data.weight)
         if score >= best_score:
             continue
         best_score = score
@@ -46,22 +45,29 @@ def _term(indices: tuple[int, ...], coefficient: float) -> Tree:
     return product(constant(coefficient), *factors)
 
 
-def _eliminate(design: Array, data: Data) -> tuple[list[int], Array, float]:
-    """Return the columns kept, their coefficients and the BIC."""
-    root = np.sqrt(data.weight)
-    weighted, target = design * root[:, None], data.y * root
+def eliminate(design: Array, target: Array, weight: Array) -> tuple[list[int], Array, float]:
+    """Return the columns kept, their coefficients and the BIC.
+
+    From the least-squares fit of all columns the one of the smallest t-value leaves, the rest is
+    fitted again, and so on; the best model on the way is kept.
+    """
+    root, n_rows = np.sqrt(weight), len(target)
+    size = float(np.sum(weight * target**2)) + 1e-300
+    q, triangle = np.linalg.qr(design * root[:, None])
+    aim = q.T @ (target * root)  # from here on there are as many rows as columns
+    rest = float(np.sum((target * root - q @ aim) ** 2))
     chosen = list(range(design.shape[1]))
     best: tuple[list[int], Array, float] = ([], np.zeros(0), np.inf)
     while chosen:
-        block = weighted[:, chosen]
-        q, r = np.linalg.qr(block)
+        q, r = np.linalg.qr(triangle[:, chosen])
         if np.abs(np.diag(r)).min() < 1e-10 * np.abs(np.diag(r)).max():
             chosen.pop(int(np.argmin(np.abs(np.diag(r)))))
             continue
         inverse = np.linalg.inv(r)
-        coefficients = inverse @ (q.T @ target)
-        loss = float(np.sum((target - block @ coefficients) ** 2)) / data.size
-        score = data.n_rows * np.log(loss + 1e-22) + 2.0 * len(chosen) * np.log(data.n_rows)
+        coefficients = inverse @ (q.T @ aim)
+        misfit = float(np.sum((aim - triangle[:, chosen] @ coefficients) ** 2))
+        loss = (rest + misfit) / size
+        score = n_rows * np.log(loss + 1e-22) + 2.0 * len(chosen) * np.log(n_rows)
         if score < best[2]:
             best = (list(chosen), coefficients, score)
         weakest = np.abs(coefficients) / np.sqrt(np.sum(inverse**2, axis=1))

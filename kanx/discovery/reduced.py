@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 LINK_POWERS: tuple[Fraction, ...] = (
     Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2)
 )  # fmt: skip
+EXACT = 1e-24  # relative loss
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def sparse_sums(
 ) -> list[Tree]:
     """Return candidate laws in the inputs, the most promising first.
 
-    Each is ``gate * (c0 + sum c_k f_k)^(1/r)`` or, for ``r = 1``, also a quotient of two sums.
+    Each is ``gate * (c0 + sum c_k f_k)^(1/r)`` or, for ``r = 1``, also a quotient of two sums. The
+    search ends at the first law that leaves only rounding error.
     """
     ranked: dict[int, list[tuple[float, Tree]]] = {}
     order = np.argsort(dictionary.prices, kind="stable")
@@ -129,6 +131,8 @@ def sparse_sums(
                 continue  # a plain sum, found already
             tree = _build(problem, dictionary, features, linked, selection.features, cheap, link)
             price = float(prices[list(selection.features)].sum()) + len(selection.features)
+            if loss_of(problem, tree) < EXACT:
+                return [tree]
             entry = (rank_of(problem, tree, price + (link != 1)), tree)
             ranked.setdefault(len(selection.features), []).append(entry)
     return _in_turn([sorted(r, key=lambda item: item[0]) for r in ranked.values()])
@@ -146,12 +150,16 @@ def rank_of(problem: ReducedProblem, tree: Tree, price: float) -> float:
     The screening fits linked and smoothed targets with linearised weights, which forgives large
     misfits and inherits the smoother's; this does neither.
     """
-    full = problem.full
-    values = evaluate(tree, full.columns)
-    loss = float(np.sum(full.weight * (full.y - values) ** 2)) / full.size
+    loss = loss_of(problem, tree)
     if not np.isfinite(loss):
         return np.inf
-    return full.n_rows * np.log(loss + 1e-16) + 3.5 * price
+    return problem.full.n_rows * np.log(loss + 1e-16) + 3.5 * price
+
+
+def loss_of(problem: ReducedProblem, tree: Tree) -> float:
+    """Return the relative loss of a law on all rows of the unsmoothed target."""
+    full = problem.full
+    return float(np.sum(full.weight * (full.y - evaluate(tree, full.columns)) ** 2)) / full.size
 
 
 def _build(

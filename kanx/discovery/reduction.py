@@ -18,15 +18,28 @@ from kanx.discovery.atoms import (
     monomials_of,
 )
 from kanx.discovery.curves import named_curves, scan_of
-from kanx.discovery.data import Data
+from kanx.discovery.data import Data, neighbour_ratio
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction, rationalise
-from kanx.discovery.reduced import ReducedProblem, sparse_sums
+from kanx.discovery.rationals import sparse_quotient
+from kanx.discovery.reduced import ReducedProblem, linked_target, sparse_sums
 from kanx.discovery.ridge import Projection, RidgeProblem, RidgeUnit, search_units
-from kanx.discovery.trees import Tree, evaluate, function, monomial, number, product, variable
+from kanx.discovery.trees import (
+    Tree,
+    evaluate,
+    function,
+    monomial,
+    number,
+    power,
+    product,
+    substitute,
+    variable,
+)
 
 Array = NDArray[np.float64]
 ORDERS = {0: 0, 1: 10, 2: 7, 3: 5}
+MISFIT_RATIO = 0.8  # of noise it is 1
+HIGHER_ORDERS = {1: (16, 24), 2: (11, 15), 3: (7,)}  # tried once the exponents are known
 
 
 @dataclass(frozen=True)
@@ -142,14 +155,12 @@ class ReducedSearch:
         count = starts or (1, min(3 * n + 4, 16), min(3 * n + 4, 16), 6)[n_groups]
         return search_units(problem, n_groups, self.generator, self.deadline, count)
 
-    def n_coefficients(self, n_groups: int) -> int:
-        """Return how many numbers a unit with this many groups has."""
-        n, d = len(self.coordinates.positive), n_groups + len(self.coordinates.axes)
+    def n_exponents(self, n_groups: int) -> int:
+        """Return how many exponents of a unit with this many groups the data decide."""
+        n = len(self.coordinates.positive)
         if n_groups == n:
-            exponents = 0
-        else:  # the gauge fixes one number per pair of groups and one per group
-            exponents = n * (n_groups + 1) - n_groups * (n_groups + 1)
-        return exponents + comb(ORDERS.get(d, 3) + d, d)
+            return 0  # the gauge fixes one number per pair of groups and one per group
+        return n * (n_groups + 1) - n_groups * (n_groups + 1)
 
     def reductions(self, units: list[RidgeUnit], n_groups: int) -> list[Reduction]:
         """Return rational groups of the best units."""
@@ -166,10 +177,15 @@ class ReducedSearch:
             if unit.loss < 2.0 * units[0].loss + 1e-12:
                 found += rationalise(problem, unit, tolerance)
         unique = {(r.gate, r.groups): r for r in found}
-        return sorted(unique.values(), key=lambda r: (not r.is_exact, r.price))
+        best = min(r.loss for r in unique.values())
+        ceiling = best * (2.0 * tolerance - 1.0 if noisy else 1e3) + 1e-16
+        kept = [r for r in unique.values() if r.loss <= ceiling]
+        return sorted(kept, key=lambda r: (not r.is_exact, r.price))
 
-    def reduced_problem(self, reduction: Reduction, n_rows: int = 320) -> ReducedProblem:
-        """Return the data in the reduced coordinates; the target is smoothed if it is noisy."""
+    def reduced_problem(
+        self, reduction: Reduction, n_rows: int = 320, smooth: bool = True
+    ) -> ReducedProblem:
+        """Return the data in the reduced coordinates; a noisy target may be smoothed."""
         c = self.coordinates
         n_all = len(self.target)
         rows = np.arange(n_all)
@@ -183,7 +199,7 @@ class ReducedSearch:
         )
         coordinates = np.vstack([coordinates, c.axis_values[:, rows]])
         gate = evaluate(gate_tree, columns[:, rows])
-        y, noise, is_smoothed = self._smoothed(reduction)
+        y, noise, is_smoothed = self._smoothed(reduction) if smooth else (self.target, 0.0, False)
         return ReducedProblem(
             coordinates, gate, y[rows], self.weight[rows], (*trees, *c.axes), gate_tree, noise,
             n_all if is_smoothed else len(rows),
@@ -191,26 +207,48 @@ class ReducedSearch:
             self.deadline,
         )  # fmt: skip
 
+    def best_projection(self, gate: Array, groups: Array) -> tuple[Projection, int]:
+        """Return the surface of the order with the least BIC, and that order."""
+        d, n_rows = len(groups) + len(self.coordinates.axes), len(self.target)
+        order = ORDERS.get(d, 3)
+        best = Projection(self.problem(order), gate, groups)
+        for higher in HIGHER_ORDERS.get(d, ()):
+            if comb(higher + d, d) > n_rows / 6:
+                break
+            trial = Projection(self.problem(higher), gate, groups)
+            if trial.score < best.score:
+                best, order = trial, higher
+        return best, order
+
     def _smoothed(self, reduction: Reduction) -> tuple[Array, float, bool]:
         """Return the target, its noise, and whether it was projected on a smooth surface.
 
-        A projection must only remove noise: if a higher order lowers the loss clearly, the misfit
-        is truncation and not noise.
+        A projection must only remove noise: where the residuals of neighbours agree, they are
+        truncation, and the target is left as it is.
         """
         gate = np.array([float(e) for e in reduction.gate])
         groups = np.array([[float(e) for e in g] for g in reduction.groups])
         groups = groups.reshape(len(reduction.groups), len(gate))
-        d = len(groups) + len(self.coordinates.axes)
-        order = ORDERS.get(d, 3)
+        surface, _ = self.best_projection(gate, groups)
         size = float(np.sum(self.weight * self.target**2)) + 1e-300
-        low = Projection(self.problem(order), gate, groups)
-        high = Projection(self.problem(order + (4 if d <= 2 else 2)), gate, groups)
-        n, p = len(self.target), high.q.shape[1]
-        drop = (high.loss / max(n - p, 1)) / (low.loss / max(n - low.q.shape[1], 1) + 1e-300)
-        if low.loss / size < 1e-7 or drop < 0.7:
+        root, n = np.sqrt(self.weight), len(self.target)
+        is_misfit = neighbour_ratio(surface.coordinates, surface.residual / root) < MISFIT_RATIO
+        if surface.loss / size < 1e-7 or is_misfit:
             return self.target, 1e-16 * size / n, False
-        smooth = low.fitted / np.sqrt(self.weight)
-        return smooth, low.loss / n, True
+        return surface.fitted / root, surface.loss / n, True
+
+    def name_quotients(self, reduction: Reduction) -> None:
+        """Look for exact quotients of sparse polynomials of the coordinates; file them."""
+        problem = self.reduced_problem(reduction, 600, smooth=False)
+        for link in (Fraction(1), Fraction(2)):
+            linked = linked_target(problem, link)
+            if linked is None:
+                continue
+            tree = sparse_quotient(problem.coordinates, linked.target, linked.weight, self.allowed)
+            if tree is not None:
+                outer = product(number(int(linked.sign)), power(tree, 1 / link))
+                inner = substitute(outer, problem.coordinate_trees)
+                self.file([product(problem.gate_tree, inner)])
 
     def name_curves(self, reduction: Reduction, keep: int = 15) -> None:
         """Scan all shapes of the reduced coordinates and file the best."""

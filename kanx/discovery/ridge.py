@@ -136,10 +136,10 @@ class Projection:
             stretch = z.copy()
         else:
             stretch = np.ones_like(z)
-        coordinates = np.hstack([z, problem.axes])
-        low, high = coordinates.min(axis=0), coordinates.max(axis=0)
+        self.coordinates = np.hstack([z, problem.axes])
+        low, high = self.coordinates.min(axis=0), self.coordinates.max(axis=0)
         scale = 2.0 / (high - low + 1e-12)
-        values, slopes = surface_basis((coordinates - low) * scale - 1.0, problem.order)
+        values, slopes = surface_basis((self.coordinates - low) * scale - 1.0, problem.order)
         self.weight = np.exp(np.clip(problem.logs @ gate, -30, 30)) * np.sqrt(problem.weight)
         design = values * self.weight[:, None]
         self.q, triangular = np.linalg.qr(design)
@@ -152,6 +152,13 @@ class Projection:
             (slopes[k] @ coefficients) * self.weight * scale[k] * stretch[:, k]
             for k in range(n_groups)
         ]
+
+    @property
+    def score(self) -> float:
+        """BIC of the surface with these exponents."""
+        n_rows, size = self.q.shape
+        total = float(np.sum(self.problem.weight * self.problem.y**2)) + 1e-300
+        return n_rows * float(np.log(self.loss / total + 1e-14)) + size * float(np.log(n_rows))
 
     def jacobian(self, moves_gate: Flags, moves: Flags) -> Array:
         """Return the projected Jacobian by the free exponents (gate first)."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+PAIR_BLOCK = 128
 
 
 class Selection(NamedTuple):
@@ -99,7 +100,7 @@ def _exchange(data: _Standardised, frontier: list[Selection], beam: int) -> list
         for k in range(len(s.features))
     }
     states = [_exact_selection(data, features) for features in smaller if features]
-    return _grow(data, sorted(states, key=lambda s: s.rank)[: 2 * beam], beam)
+    return _grow(data, sorted(states, key=lambda s: s.rank)[:beam], beam)
 
 
 def _best_of_each_size(found: list[Selection], keep: int) -> list[Selection]:
@@ -132,24 +133,40 @@ def _exhaustive_pairs(
     data: _Standardised, correlation: Array, among: int, keep: int
 ) -> list[Selection]:
     cheap = np.argsort(data.prices, kind="stable")[:among]
-    gram = data.features[cheap] @ data.features[cheap].T
-    c = correlation[cheap]
+    features, c, prices = data.features[cheap], correlation[cheap], data.prices[cheap]
+    ranks, pairs = [], []
+    for start in range(0, len(cheap), PAIR_BLOCK):  # blocks of the upper triangle fit the cache
+        rows = slice(start, start + PAIR_BLOCK)
+        rank = _pair_ranks(data, features, c, prices, rows)
+        chosen = np.argpartition(rank, min(keep, rank.size - 1), axis=None)[:keep]
+        i, j = np.unravel_index(chosen, rank.shape)
+        ranks.append(rank[i, j])
+        pairs.append(np.stack([i + start, j + start], axis=1))
+    merged, where = np.concatenate(ranks), np.concatenate(pairs)
+    best = np.argsort(merged, kind="stable")[:keep]
+    return [
+        _exact_selection(data, tuple(sorted((int(cheap[i]), int(cheap[j])))))
+        for i, j in where[best[np.isfinite(merged[best])]]
+    ]
+
+
+def _pair_ranks(
+    data: _Standardised, features: Array, correlation: Array, prices: Array, rows: slice
+) -> Array:
+    """Return the rank of each pair of a block of features with all that follow its first."""
+    gram = features[rows] @ features[rows.start :].T
+    first, second = correlation[rows, None], correlation[None, rows.start :]
+    remaining = 1.0 - gram**2
+    gram *= -2.0 * first * second
+    gram += first**2
+    gram += second**2
     with np.errstate(all="ignore"):
-        gain = (c[:, None] ** 2 + c[None, :] ** 2 - 2 * c[:, None] * c[None, :] * gram) / (
-            1.0 - gram**2
-        )
-    gain[~np.isfinite(gain) | (1.0 - gram**2 < 1e-7)] = 0.0
-    gain[np.tril_indices(len(cheap))] = 0.0
-    price = data.prices[cheap][:, None] + data.prices[cheap][None, :] + 1.0
-    rank = data.rank(1.0 - np.minimum(gain, 1.0), price)
-    best = np.argpartition(rank, min(keep, rank.size - 1), axis=None)[:keep]
-    found = []
-    for position in best:
-        i, j = np.unravel_index(position, rank.shape)
-        if gain[i, j] > 0:
-            chosen = tuple(sorted((int(cheap[i]), int(cheap[j]))))
-            found.append(_exact_selection(data, chosen))
-    return found
+        gram /= remaining  # the loss that a pair explains
+    useless = ~(gram > 0) | (remaining < 1e-7)
+    useless[np.tril_indices(len(useless), m=useless.shape[1])] = True
+    rank = data.rank(1.0 - np.minimum(gram, 1.0), prices[rows, None] + prices[rows.start :] + 1.0)
+    rank[useless] = np.inf
+    return np.asarray(rank)
 
 
 def _exact_selection(data: _Standardised, chosen: tuple[int, ...]) -> Selection:

@@ -2,7 +2,9 @@
 
 A polynomial of the rows gives gradients; ``f_i = f_j / r`` on all rows proposes a pair, and the
 proposal is confirmed by re-fitting: polynomials of the merged coordinate are a subset of those of
-the pair, so a merge that is right does not raise the loss beyond the degrees of freedom.
+the pair, so a merge that is right does not raise the loss beyond the degrees of freedom. Where the
+polynomial is too poor for that comparison, the merge must pay for itself: fewer inputs leave room
+for a higher degree, and its BIC must be lower.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from scipy import stats
 from kanx.discovery.ridge import surface_basis
 
 Array = NDArray[np.float64]
+LARGEST_DEGREE = 12
 
 
 class Merge(NamedTuple):
@@ -28,8 +31,10 @@ class Merge(NamedTuple):
 
 
 class _Polynomial(NamedTuple):
+    degree: int
     loss: float
     size: int
+    score: float  # BIC
     gradient: Array  # (columns, rows)
 
 
@@ -42,22 +47,23 @@ def _fit_polynomial(columns: Array, target: Array, weight: Array, degree: int) -
     coefficients, *_ = np.linalg.lstsq(values * root, target * root[:, 0], rcond=1e-10)
     residual = target - values @ coefficients
     gradient = np.array([(slopes[k] @ coefficients) * scale[k] for k in range(len(columns))])
-    return _Polynomial(float(np.sum(weight * residual**2)), values.shape[1], gradient)
+    loss, size, n_rows = float(np.sum(weight * residual**2)), values.shape[1], len(target)
+    score = n_rows * np.log(loss + 1e-300) + size * np.log(n_rows)
+    return _Polynomial(degree, loss, size, score, gradient)
 
 
-def _best_degree(columns: Array, target: Array, weight: Array) -> tuple[int, _Polynomial] | None:
-    """Return the total degree with the least BIC, and its polynomial."""
+def _best_degree(columns: Array, target: Array, weight: Array) -> _Polynomial | None:
+    """Return the polynomial of the total degree with the least BIC."""
     n, n_rows = columns.shape
-    best, best_score = None, np.inf
+    best: _Polynomial | None = None
     terms = 1 + n
-    for degree in range(2, 9):
+    for degree in range(2, LARGEST_DEGREE + 1):
         terms = terms * (n + degree) // degree
         if terms > min(n_rows / 5, 400):
             break
         fitted = _fit_polynomial(columns, target, weight, degree)
-        score = n_rows * np.log(fitted.loss + 1e-300) + fitted.size * np.log(n_rows)
-        if score < best_score:
-            best, best_score = (degree, fitted), score
+        if best is None or fitted.score < best.score:
+            best = fitted
     return best
 
 
@@ -90,10 +96,10 @@ def find_merges(columns: Array, y: Array, weight: Array, limit: int = 4) -> list
 
 def _confirmed(columns: Array, target: Array, weight: Array, limit: int) -> list[Merge]:
     """Return the merges accepted one after the other."""
-    best = _best_degree(columns, target, weight)
-    if best is None:
+    full = _best_degree(columns, target, weight)
+    if full is None:
         return []
-    degree, full = best
+    champion = full
     proposals = sorted(
         (_mismatch(full.gradient[i], full.gradient[j]), i, j)
         for i, j in combinations(range(len(columns)), 2)
@@ -104,9 +110,11 @@ def _confirmed(columns: Array, target: Array, weight: Array, limit: int) -> list
         if mismatch > 0.35 or i in used or j in used or len(accepted) == limit:
             continue
         trial = [*accepted, Merge(i, j, ratio)]
-        merged = _fit_polynomial(merged_columns(columns, trial), target, weight, degree)
-        if _is_consistent(merged, full, columns.shape[1]):
-            accepted = trial
+        reduced = merged_columns(columns, trial)
+        merged = _fit_polynomial(reduced, target, weight, full.degree)
+        best = _best_degree(reduced, target, weight) or merged
+        if _is_consistent(merged, full, columns.shape[1]) or best.score < champion.score:
+            accepted, champion = trial, min(best, champion, key=lambda p: p.score)
             used |= {i, j}
     return accepted
 

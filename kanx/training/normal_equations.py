@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kanx.training.distributed import total
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
 
@@ -38,6 +39,8 @@ def assemble(
     living: Tensor,
 ) -> NormalEquations:
     r"""Sum :math:`J' W J` and :math:`J' g` over the rows; the network must be set to ``w``.
+
+    Where processes share rows, each passes its own and all get the sum of all.
 
     Parameters
     ----------
@@ -71,7 +74,7 @@ def assemble(
             rooted = torch.einsum("nck,ncp->nkp", root * scale.sqrt().unsqueeze(-1), jacobian)
         flat = rooted.flatten(0, 1)
         curvature.addmm_(flat.mT, flat)
-    return NormalEquations(curvature, gradient)
+    return NormalEquations(total(curvature), total(gradient))
 
 
 def curvature_diagonal(
@@ -88,7 +91,7 @@ def curvature_diagonal(
     root = root * weight.sqrt().view(-1, *[1] * (root.dim() - 1))
     if root.dim() == 2:
         root = torch.diag_embed(root)
-    return linearisation.squared(w, root.mT)[living]
+    return total(linearisation.squared(w, root.mT)[living])
 
 
 def factorise(matrix: Tensor) -> Tensor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kanx.layers import LinearFamily
 from kanx.training.coordinates import Block, Coordinates, own_columns, whitened_features
+from kanx.training.distributed import everywhere
 
 # what enters a layer, its sums, and the features of its linear blocks
 _LayerState = tuple[Tensor, Tensor, list[Tensor | None]]
@@ -37,6 +39,13 @@ class Linearisation:
                 own = own_columns(network.all_layers[block.layer], block.columns, x)
                 self._input_features[block.start] = whitened_features(block, own)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # another process computes the expansions anew: they are larger than all else
+        return {"coordinates": self.coordinates, "x": self.x}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Linearisation.__init__(self, state["coordinates"], state["x"])
+
     def outputs(self, w: Tensor) -> Tensor:
         """Set the network to ``w`` and return its outputs, ``(rows, outputs)``."""
         self.coordinates.write(w)
@@ -51,7 +60,7 @@ class Linearisation:
             if features is not None:
                 silent = (features == 0).all(0).expand(block.shape)  # (p, in, out)
                 flags[block.start : block.stop] = silent.flatten()
-        return flags
+        return everywhere(flags)
 
     def jacobian(self, w: Tensor, rows: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Return outputs and Jacobian on some rows; the network must be set to ``w``.

@@ -1,4 +1,4 @@
-"""The command line: ``kanx fit``, ``kanx predict``, ``kanx formula``."""
+"""The command line: ``kanx fit``, ``predict``, ``formula`` and ``export``."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_predict(commands)
     _add_formula(commands)
+    _add_export(commands)
     return parser
 
 
@@ -104,9 +105,9 @@ def _add_fit(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_predict(commands: argparse._SubParsersAction[_Parser]) -> None:
-    add = _command(commands, "predict", "predict the rows of a CSV file", _predict)
+    add = _command(commands, "predict", "predict the rows of a CSV or Parquet file", _predict)
     add("model", metavar="MODEL", help="a file that kanx fit or kanx.save wrote")
-    add("file", metavar="FILE", help="a CSV file with the model's columns")
+    add("file", metavar="FILE", help="a CSV file, or NAME.parquet, with the model's columns")
     add("--out", metavar="FILE", help="file to write (default: the terminal)")
     add(
         "--drop",
@@ -122,6 +123,19 @@ def _add_formula(commands: argparse._SubParsersAction[_Parser]) -> None:
     add = _command(commands, "formula", "print what a model computes", _formula)
     add("model", metavar="MODEL", help="a file that kanx fit or kanx.save wrote")
     add("--latex", action="store_true", help="in LaTeX")
+
+
+def _add_export(commands: argparse._SubParsersAction[_Parser]) -> None:
+    add = _command(commands, "export", "write a model for another system", _export)
+    add("model", metavar="MODEL", help="a file that kanx fit or kanx.save wrote")
+    add(
+        "--to",
+        required=True,
+        choices=("c", "javascript", "numpy", "onnx", "sql", "torch"),
+        help="what to write; numpy is a Python module without other needs",
+    )
+    add("--out", metavar="FILE", help="file to write (default: model, with the usual ending)")
+    add("--table", default="data", metavar="NAME", help="table that the SQL reads (default: data)")
 
 
 def _command(
@@ -168,3 +182,9 @@ def _formula(arguments: argparse.Namespace) -> None:
     from kanx.commands import formula
 
     formula.run(arguments)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from kanx.commands import export
+
+    export.run(arguments)

@@ -1,4 +1,4 @@
-"""`kanx predict`: stream a CSV file through a saved model."""
+"""`kanx predict`: stream a CSV or Parquet file through a saved model."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import contextlib
 import csv
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
 
 from kanx.atomic import open_text
+from kanx.commands.batches import open_batches
 from kanx.commands.models import as_input, load_estimator
-from kanx.csv_table import CsvError, Reader, Rows, numbers, open_csv, place_of, texts
+from kanx.csv_table import CsvError
 
 COVERAGE_Z = 1.959964  # standard deviations that hold 95 % of a normal distribution
 
@@ -23,16 +24,14 @@ def run(arguments: Namespace) -> None:
     model = load_estimator(arguments.model)
     outside = unseen = count = 0
     with (
-        open_csv(arguments.file, arguments.header) as reader,
+        open_batches(arguments.file, model, arguments.header, arguments.drop) as batches,
         _output(arguments.out) as file,
     ):
-        places = _places(arguments.file, reader, model, arguments.drop)
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_head(model))
-        for rows in reader.chunks():
-            X = _columns(arguments.file, rows, places, model)
+        for X in batches:
             writer.writerows(_predictions(model, X))
-            count += len(rows.cells)
+            count += len(next(iter(X.values())))
             strange = _strange(model, X)
             outside += strange[0]
             unseen += strange[1]
@@ -44,44 +43,6 @@ def run(arguments: Namespace) -> None:
     ):
         if number:
             sys.stderr.write(f"note: {number} of {count} rows hold {what}\n")
-
-
-def _places(path: str, reader: Reader, model: Any, drop: Sequence[str]) -> list[int]:
-    """Return where the file holds each of the model's columns, by name or else in order."""
-    dropped = {place_of(reader.names, wanted) for wanted in drop}
-    left = [j for j in range(len(reader.names)) if j not in dropped]
-    names = model.model_.names
-    if reader.has_header:
-        absent = [name for name in names if name not in reader.names]
-        extra = [reader.names[j] for j in left if reader.names[j] not in names]
-        if absent or extra:
-            problems = [f"lacks {_listed(absent)}"] if absent else []
-            problems += [f"has {_listed(extra)}, which the model never saw"] if extra else []
-            raise CsvError(
-                f"{path} does not fit the model: it {' and '.join(problems)}"
-                + (f"; leave columns out with --drop {','.join(extra[:3])}" if extra else "")
-            )
-        return [reader.names.index(name) for name in names]
-    if len(left) != len(names):
-        hint = "; leave columns out with --drop" if len(left) > len(names) else ""
-        raise CsvError(
-            f"{path} does not fit the model: it has {len(left)} columns and no header, the model "
-            f"needs {len(names)}: {_listed(names)}{hint}"
-        )
-    return left
-
-
-def _columns(path: str, rows: Rows, places: list[int], model: Any) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
-    for column, place in zip(model.model_.columns, places, strict=True):
-        cells = rows.column(place)
-        if column.is_categorical:
-            known = {str(category): category for category in column.categories}
-            values = [None if v is None else known.get(v, v) for v in texts(cells)]
-            found[column.name] = np.array([*values, None], dtype=object)[:-1]
-        else:
-            found[column.name] = numbers(path, column.name, rows.lines, cells)
-    return found
 
 
 def _head(model: Any) -> list[str]:
@@ -130,8 +91,3 @@ def _output(path: str | None) -> Iterator[IO[str]]:
     else:
         with open_text(path) as file:
             yield file
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -43,7 +43,7 @@ def test_a_formula_in_the_users_units_holds_through_later_edits(editor, data):
     assert edit.after["R2"] > 0.99
     editor.smooth("age", 0.5)
     found = curve(editor.model, data, "size")
-    truth = 4 * np.log(found.x)
+    truth = 4 * np.log(found.grid)
     spread = found.value - truth
     assert np.ptp(spread) < 1e-9
 

@@ -72,6 +72,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
         optimizer: str = "auto",
         training: TrainingOptions | Mapping[str, Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        n_jobs: int | None = None,
         class_weight: str | Mapping[Any, float] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -86,6 +87,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
             optimizer=optimizer,
             training=training,
             checkpoint=checkpoint,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
         self.class_weight = class_weight
@@ -219,7 +221,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return logits: ``(rows,)`` of the second of two classes, else ``(rows, classes)``."""
-        x = self._matrix(X)
+        x = self._new_rows(X)
         logits = self.model_.outputs(x)
         return (logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
 
@@ -234,7 +236,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
             which moves probabilities towards each other where the network does not know; see
             `kanx.training.predictive.moderated`.
         """
-        x = self._matrix(X)
+        x = self._new_rows(X)
         logits = self.model_.outputs(x)
         if moderate:
             return moderated(logits, self.model_.covariance(x)).numpy()
@@ -254,7 +256,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
             Lower and upper ends; see `kanx.training.predictive.class_logits`.
         """
         check_coverage(coverage)
-        x = self._matrix(X)
+        x = self._new_rows(X)
         logits, covariance = self.model_.outputs(x), self.model_.covariance(x)
         return probability_interval(logits, covariance, coverage).numpy()
 

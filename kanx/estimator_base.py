@@ -23,7 +23,15 @@ from kanx.estimator_fit import fit_members, fit_seed
 from kanx.layers import Constraint
 from kanx.model import Model
 from kanx.serialisation import model_from_arrays, model_to_arrays
-from kanx.tables import Column, column_names, columns_of, encode, is_mapping, learn_columns
+from kanx.tables import (
+    Column,
+    column_names,
+    columns_of,
+    encode,
+    is_mapping,
+    learn_columns,
+    warn_outside,
+)
 from kanx.training.batches import Batches
 from kanx.training.evidence import Fit
 from kanx.training.losses import Loss
@@ -49,6 +57,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         optimizer: str = "auto",
         training: TrainingOptions | Mapping[str, Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.edge = edge
@@ -61,6 +70,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         self.optimizer = optimizer
         self.training = training
         self.checkpoint = checkpoint
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     _fitted_values: tuple[str, ...] = ()  # small fitted attributes that are stored as they are
@@ -174,6 +184,12 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self)
         return torch.from_numpy(encode(self.model_.columns, self._table(X, reset=False)))
 
+    def _new_rows(self, X: Any) -> Tensor:
+        """Return rows to predict, warning of those outside the range of the training data."""
+        x = self._matrix(X)
+        warn_outside(self.model_.columns, x.numpy())
+        return x
+
     def _fit_members(
         self,
         X: Any,
@@ -213,6 +229,8 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _update_members(self, rows: InMemory) -> None:
         """Let every network see further rows."""
+        if self.constraints:
+            raise ValueError("new rows would break constraints; fit anew to all rows with them")
         members = [update(member, rows) for member in self.model_.members]
         self.model_ = replace(self.model_, members=members)
 

@@ -89,6 +89,7 @@ def fit_members(
             target_scale=target_scale,
             first_order=first_order,
             checkpoint=folder,
+            n_jobs=estimator.n_jobs,
         )
     context.call_on_fit_task_end(estimator=estimator, X=X, y=sample.y)
     return members

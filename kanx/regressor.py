@@ -85,6 +85,9 @@ class KANRegressor(RegressorMixin, KANEstimator):
     checkpoint : path, optional
         Folder for checkpoints. A fit that was interrupted or killed goes on from there when the
         same data and parameters are fitted again, and ends with the same bits.
+    n_jobs : int, optional
+        Processes for the random starts, as in scikit-learn; other joblib back ends through
+        `joblib.parallel_config`.
     random_state : int or RandomState, optional
 
     Attributes
@@ -131,6 +134,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
         optimizer: str = "auto",
         training: TrainingOptions | Mapping[str, Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         super().__init__(
@@ -144,6 +148,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
             optimizer=optimizer,
             training=training,
             checkpoint=checkpoint,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
         self.loss = loss
@@ -258,7 +263,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
         std : ndarray, same shape
             Only with ``return_std=True``: noise and uncertainty of the curves together.
         """
-        x = self._matrix(X)
+        x = self._new_rows(X)
         linear = self.model_.outputs(x)
         mean = linear.exp() if self._counts else linear
         if not return_std:
@@ -285,7 +290,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
             Lower and upper ends.
         """
         check_coverage(coverage)
-        x = self._matrix(X)
+        x = self._new_rows(X)
         linear, curves = (
             self.model_.outputs(x).numpy(),
             self.model_.variance(x, noise=False).numpy(),

@@ -8,7 +8,7 @@ from torch import Tensor
 from kanx.network import KAN
 from kanx.training.climb import NOISE_RANGE
 from kanx.training.coordinates import Coordinates
-from kanx.training.distributed import everywhere, own_share, total
+from kanx.training.distributed import own_share, total
 from kanx.training.evidence import DENSE_LIMIT
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss, NoisyLoss
@@ -57,7 +57,7 @@ def _uninformed(coordinates: Coordinates, chunks: Chunks) -> Tensor:
     flags = torch.ones(coordinates.size, dtype=torch.bool)
     for x, _, _ in blocks(chunks):
         flags &= Linearisation(coordinates, x[own_share(len(x))]).uninformed()
-    return everywhere(flags)
+    return flags
 
 
 def _sums(

@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from kanx.training.distributed import gathered, total
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
 from kanx.training.normal_equations import NormalEquations, assemble
@@ -33,13 +34,15 @@ class Problem:
     @cached_property
     def distinct_rows(self) -> int:
         """Number of rows whose inputs differ; a repeated row tells nothing of other places."""
-        return len(torch.unique(torch.nan_to_num(self.linearisation.x), dim=0))
+        own = torch.unique(torch.nan_to_num(self.linearisation.x), dim=0)
+        return len(torch.unique(gathered(own), dim=0))
 
     def value(self, loss: Loss, w: Tensor, precision: Tensor) -> float:
         """Return the penalised loss; NaN counts as infinite. Sets the network to ``w``."""
         f = self.linearisation.outputs(w)
-        total = (loss.value(f, self.y) * self.weight).sum() + 0.5 * (precision * w * w).sum()
-        return total.item() if bool(torch.isfinite(total)) else float("inf")
+        value = total((loss.value(f, self.y) * self.weight).sum())
+        value = value + 0.5 * (precision * w * w).sum()
+        return value.item() if bool(torch.isfinite(value)) else float("inf")
 
     def assemble(self, loss: Loss, w: Tensor, living: Tensor) -> NormalEquations:
         """Return the normal equations at ``w``, which the network must be set to."""

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from kanx.training.climb import Climb
+from kanx.training.distributed import total
 from kanx.training.normal_equations import curvature_diagonal
 from kanx.training.posterior import Posterior
 
@@ -73,6 +74,6 @@ class MatrixFreeClimb(Climb):
         f = problem.linearisation.outputs(w)
         slope = self.loss.gradient(f, problem.y) * problem.weight.unsqueeze(-1)
         precision = self.precision[self.coordinates.group[living]]
-        gradient = problem.linearisation.gradient(w, slope)[living] + precision * own
-        loss = (self.loss.value(f, problem.y) * problem.weight).sum()
+        gradient = total(problem.linearisation.gradient(w, slope)[living]) + precision * own
+        loss = total((self.loss.value(f, problem.y) * problem.weight).sum())
         return (loss + 0.5 * (precision * own * own).sum()).item(), gradient

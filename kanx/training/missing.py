@@ -8,6 +8,7 @@ from torch import Tensor
 from kanx.layers import LinearFamily
 from kanx.network import KAN
 from kanx.training.coordinates import own_columns
+from kanx.training.distributed import everywhere, total
 
 
 def average_where_never_missing(network: KAN, x: Tensor, weight: Tensor) -> None:
@@ -24,10 +25,10 @@ def average_where_never_missing(network: KAN, x: Tensor, weight: Tensor) -> None
             if not isinstance(bundle, LinearFamily) or not bundle.missing:
                 continue
             own = own_columns(layer, columns, x)
-            complete = ~torch.isnan(own).any(0)
+            complete = everywhere(~torch.isnan(own).any(0))
             with torch.no_grad():
                 values = bundle.stacked_parameters().clone()
                 curves = bundle.curves(torch.where(complete, own, bundle.lower))
-                mean = torch.einsum("n,nio->io", weight / weight.sum(), curves)
+                mean = total(torch.einsum("n,nio->io", weight, curves)) / total(weight.sum())
                 values[-1, complete] = mean[complete]
             bundle.load_stacked(values)

@@ -54,6 +54,7 @@ def fit_topology(
     target_scale: Tensor | None = None,
     first_order: FirstOrder | None = None,
     checkpoint: Path | None = None,
+    n_jobs: int | None = None,
 ) -> list[Fit]:
     """Fit the networks that an estimator's parameters ask for.
 
@@ -67,6 +68,8 @@ def fit_topology(
         Instead of Levenberg-Marquardt; ``x``, ``y`` and ``weight`` are then its sample of the rows.
     checkpoint : Path, optional
         Folder of checkpoints; see `Journal`.
+    n_jobs : int, optional
+        Processes for random starts.
 
     Raises
     ------
@@ -103,6 +106,7 @@ def fit_topology(
         Settings(max_iter=max_iter, checkpoint=checkpoint),
         random_state,
         on_round,
+        n_jobs,
         bound.prepare if wanted else None,
     )
     if first_order is not None:
@@ -117,7 +121,7 @@ def _fits(task: Task, widths: Sequence[Width] | None, kst: bool, n_estimators: i
     whole, (task, additive) = task, choose_length_scale(task.part())
     if not widths:
         return [whole.finish(additive)]
-    fits = [task.fit(widths, skip=not kst, start=k) for k in range(n_estimators)]
+    fits = task.fit_starts(widths, not kst, range(n_estimators))
     averages = len(widths) == 1 and isinstance(widths[0], int)
     kept = (
         near_best(fits, task.weight.sum().item())

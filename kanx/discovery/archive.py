@@ -14,6 +14,7 @@ from kanx.discovery.trees import Tree, evaluate, number
 from kanx.functions import FUNCTIONS
 
 LOG2 = float(np.log(2.0))
+MOST_RIVALS = 60
 _MINUS_ONE = number(-1)
 
 
@@ -74,6 +75,7 @@ class Archive:
     deadline: Deadline | None = None
     best: dict[int, Candidate] = field(default_factory=dict)
     seen: set[Tree] = field(default_factory=set)
+    rivals: list[Candidate] = field(default_factory=list)
     floor: float = EXACT_LOSS
 
     def score(self, tree: Tree, loss: float) -> float:
@@ -122,7 +124,14 @@ class Archive:
         candidate = Candidate(fit, loss, size, self.score(fit.tree, loss))
         if size not in self.best or candidate.score < self.best[size].score:
             self.best[size] = candidate
+        self.rivals.append(candidate)
+        if len(self.rivals) > 2 * MOST_RIVALS:
+            self.rivals = self.near()
         return candidate
+
+    def near(self) -> list[Candidate]:
+        """Return the candidates of the shortest descriptions, of any size, shortest first."""
+        return sorted(self.rivals, key=lambda c: c.score)[:MOST_RIVALS]
 
     def champion(self) -> Candidate | None:
         """Return the candidate with the shortest description."""

@@ -137,7 +137,8 @@ def scan_of(columns: Array, allowed: Collection[str] | None) -> Scan:
     """Evaluate every scaled shape of every argument."""
     d, n_rows = columns.shape
     values: list[Array] = [np.empty((0, n_rows))]
-    skeletons, members, kept_scales, prices = [], [], [], []
+    skeletons: list[Tree] = []
+    members, kept_scales, prices = [], [], []
     for w in curve_arguments(columns):
         peak = float(np.abs(evaluate(w, columns)).max())
         shapes = _shapes_of(product(variable(d), w), allowed)

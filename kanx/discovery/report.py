@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kanx.discovery.archive import Archive, Candidate
 from kanx.discovery.baselines import baseline_notes
+from kanx.discovery.choice import choice_score
 from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.polish import polish, refit
@@ -19,6 +20,7 @@ from kanx.explain.constants import Constant
 from kanx.explain.formula import Formula
 
 Array = NDArray[np.float64]
+MOST_POLISHED = 6
 POLISH_NATS = 30.0  # what dropping terms and rounding may gain
 ALTERNATIVE_NATS = 3.0  # formulas this much longer are still called indistinguishable
 
@@ -56,8 +58,7 @@ def formulas_of(archive: Archive, context: Context) -> tuple[Formula, list[Formu
     """Return the chosen formula and the accuracy/complexity front, simplest first."""
     symbols = [sp.Symbol(context.names[k]) for k in context.kept]
     final = final_archive(archive, context.train, context.scale, symbols, context.deadline)
-    chosen = final.champion()
-    assert chosen is not None  # the constant is always filed
+    chosen = believable(final, symbols)[0]
     best = _formula(chosen, context, symbols)
     front = [_formula(c, context, symbols) for c in final.front()]
     near = [
@@ -79,18 +80,32 @@ def final_archive(
 
     The champion is always there, polished as far as the deadline allows.
     """
-    near = sorted(archive.best.values(), key=lambda c: c.score)
+    near = believable(archive, symbols, deadline)
     final = Archive(train, archive.max_complexity)
     refit(final, scaled(near[0].tree, scale))
     final.deadline = deadline
-    for candidate in near[:6]:
-        if candidate.score < near[0].score + POLISH_NATS:
-            start = refit(final, scaled(candidate.tree, scale))
-            if start is not None:
-                polish(final, start, symbols)
+    for candidate in near[:MOST_POLISHED]:
+        start = refit(final, scaled(candidate.tree, scale))
+        if start is not None:
+            polish(final, start, symbols)
     for candidate in archive.front():
         refit(final, scaled(candidate.tree, scale), 15)
     return final
+
+
+def believable(
+    archive: Archive, symbols: Sequence[sp.Symbol], deadline: Deadline | None = None
+) -> list[Candidate]:
+    """Return the candidates of nearly the shortest description, the most believable first."""
+    rivals = archive.near()
+    rivals = [c for c in rivals if c.score <= rivals[0].score + POLISH_NATS]
+    if archive.is_exact():
+        return rivals
+    scores = []
+    for candidate in rivals:
+        is_late = bool(scores) and deadline is not None and deadline.passed
+        scores.append(candidate.score if is_late else choice_score(archive, candidate, symbols))
+    return [rivals[k] for k in np.argsort(scores, kind="stable")]
 
 
 def _formula(candidate: Candidate, context: Context, symbols: Sequence[sp.Symbol]) -> Formula:

@@ -12,6 +12,8 @@ import kanx
 from kanx import KANRegressor
 from kanx.cli import main
 
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):

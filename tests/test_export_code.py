@@ -25,6 +25,8 @@ from export_cases import (
 from kanx import KAN, KANClassifier, KANRegressor
 from kanx.export import exported, runtime, to_c, to_javascript, to_numpy, to_sql
 
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
 

@@ -24,6 +24,8 @@ import kanx
 from kanx import KANClassifier, KANRegressor
 from kanx.export import serving, to_onnx, to_program
 
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 

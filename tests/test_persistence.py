@@ -131,3 +131,41 @@ def test_a_truncated_file_is_refused(regressor, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="damaged"):
         kanx.load(path)
+
+
+def test_an_edited_model_keeps_what_it_was(table, tmp_path):
+    model = KANRegressor(hidden="additive", max_iter=4, random_state=0).fit(*table)
+    editor = kanx.edit(model, *table)
+    editor.damp("x0", 0.5)
+    editor.damp("x1", 0.5)
+    path = tmp_path / "model.kanx"
+    kanx.save(editor.model, path)
+    for again in (kanx.load(path), pickle.loads(pickle.dumps(editor.model))):
+        assert again.model_.history == editor.model.model_.history
+        first = again.model_.previous.previous
+        assert first.previous is None
+        assert first.history == []
+        x = torch.from_numpy(table[0])
+        assert torch.equal(first.outputs(x), model.model_.outputs(x))
+    size = path.stat().st_size
+    editor.forget()
+    kanx.save(editor.model, path)
+    assert path.stat().st_size < size
+    assert len(kanx.load(path).model_.history) == 2
+
+
+def test_a_model_without_the_optional_keys_is_read(regressor, table, tmp_path):
+    path = tmp_path / "model.kanx"
+    kanx.save(regressor, path)
+    _rewrite(path, lambda h: h["estimator"]["model"].pop("previous", None))
+    assert np.array_equal(kanx.load(path).predict(table[0]), regressor.predict(table[0]))
+
+
+def test_a_damaged_earlier_state_is_refused(table, tmp_path):
+    model = KANRegressor(hidden="additive", max_iter=4, random_state=0).fit(*table)
+    editor = kanx.edit(model, *table)
+    editor.damp("x0", 0.5, refit=False)
+    kanx.save(editor.model, tmp_path / "model.kanx")
+    _rewrite(tmp_path / "model.kanx", lambda h: h["estimator"]["model"]["previous"].pop("members"))
+    with pytest.raises(ValueError, match="damaged"):
+        kanx.load(tmp_path / "model.kanx")

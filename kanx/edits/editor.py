@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -274,6 +275,10 @@ class Editor:
         undone = self.history[-1]
         self.model = _with_model(self.model, self._model.previous)
         return undone
+
+    def forget(self) -> None:
+        """Keep the present model and its history only: smaller files, and nothing to undo."""
+        self.model = _with_model(self.model, replace(self._model, previous=None))
 
     # -- details -----------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ def _moved(bundle: EdgeFamily, values: Tensor, uniform: float, domains: bool) ->
         new.set_domain(values.min()[None], values.max()[None])
     positions = grid_positions(new)
     if positions is not None:
-        t = new.normalise(values[:, None].to(new.lower))[:, 0].double().clamp(-1, 1)
+        t = new.normalise(values[:, None].to(new.lower))[:, 0].double().cpu().clamp(-1, 1)
         even = torch.linspace(-1, 1, positions.shape[1], dtype=torch.float64).to(t)
         quantiles = torch.quantile(t, (even + 1) / 2)
         quantiles[[0, -1]] = even[[0, -1]]

@@ -16,17 +16,17 @@ from kanx.layers import (
 
 
 def grid_positions(bundle: EdgeFamily) -> Tensor | None:
-    """Return the grid of every input in normalised units, ``(in, points)``, float64.
+    """Return the grid of every input in normalised units, ``(in, points)``, float64 on the CPU.
 
     None where the family has no grid; the joint grid of all parts for a composite of one input.
     """
     if isinstance(bundle, BSpline):
         inner = bundle.knots[bundle.degree : len(bundle.knots) - bundle.degree]
-        return inner.detach().double().T
+        return inner.detach().double().cpu().T
     if isinstance(bundle, GaussianProcess | TrainableGaussianProcess):
-        return bundle.control_positions.detach().double()
+        return bundle.control_positions.detach().double().cpu()
     if isinstance(bundle, RadialBasis):
-        return bundle.positions.detach().double().T
+        return bundle.positions.detach().double().cpu().T
     if isinstance(bundle, Composite):
         own = [grid_positions(part) for part in bundle.parts]
         found = [positions for positions in own if positions is not None]
@@ -44,7 +44,7 @@ def place_grid(bundle: EdgeFamily, positions: Tensor) -> None:
         bundle.set_grid(positions.T)
     elif isinstance(bundle, GaussianProcess):
         if bundle.adaptive:
-            bundle.set_control_positions(positions)
+            bundle.set_control_positions(positions.to(bundle.lower.device))
     elif isinstance(bundle, TrainableGaussianProcess):
         count = bundle.n_basis - 1
         shares = (positions.diff(dim=1) / 2 - 0.1 / count) / 0.9

@@ -55,7 +55,7 @@ def smooth(
     index, i, o = checked_edge(network, edge)
     if not 0 <= roughness <= 1:
         raise ValueError(f"roughness must lie between 0 and 1, got {roughness}")
-    bundle = single(columns_of_layer(network.all_layers[index])[i]).double()
+    bundle = single(columns_of_layer(network.all_layers[index])[i]).double().cpu()
     factor, roles = whitening(bundle)
     bends = roles == BEND
     if not isinstance(bundle, LinearFamily) or not bool(bends.any()):

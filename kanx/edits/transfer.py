@@ -55,7 +55,7 @@ def transfer(pairs: Sequence[Pair]) -> None:
         _transfer_nonlinear(members)
     for old, new in pairs:
         if getattr(old, "missing", False):
-            absent = torch.full((1, 1), torch.nan).to(old.lower)
+            absent = torch.full((1, 1), torch.nan, dtype=torch.float64)
             with torch.no_grad():
                 set_missing(new, _unmasked(old).curves(absent)[0])
         with torch.no_grad():
@@ -63,7 +63,7 @@ def transfer(pairs: Sequence[Pair]) -> None:
 
 
 def _transfer_linear(old: EdgeFamily, new: LinearFamily) -> None:
-    source, target = _unmasked(old), copy.deepcopy(new).double()
+    source, target = _unmasked(old), copy.deepcopy(new).double().cpu()
     x, weight = quadrature(source, target)
     root = weight.sqrt()[:, None]
     with torch.no_grad():
@@ -75,7 +75,7 @@ def _transfer_linear(old: EdgeFamily, new: LinearFamily) -> None:
 
 def _transfer_nonlinear(pairs: Sequence[Pair]) -> None:
     columns = [Column(new, 0) for _, new in pairs]
-    joint = compose(columns, pairs[0][1].out_features, None).bundles[0].double()
+    joint = compose(columns, pairs[0][1].out_features, None).bundles[0].double().cpu()
     share = torch.linspace(0, 1, EVEN_POINTS, dtype=torch.float64)[:, None].to(joint.lower)
     x = joint.lower + share * (joint.upper - joint.lower)  # (points, in)
     with torch.no_grad():
@@ -88,7 +88,7 @@ def _transfer_nonlinear(pairs: Sequence[Pair]) -> None:
 
 
 def _unmasked(bundle: EdgeFamily) -> EdgeFamily:
-    twin = copy.deepcopy(bundle).double()
+    twin = copy.deepcopy(bundle).double().cpu()
     twin.mask = torch.ones_like(twin.mask)
     return twin
 
@@ -108,7 +108,7 @@ def quadrature(*bundles: EdgeFamily) -> tuple[Tensor, Tensor]:
         own = grid_positions(bundle)
         if own is not None:
             centre, half = (bundle.upper + bundle.lower) / 2, (bundle.upper - bundle.lower) / 2
-            ends.append(centre.double() + half.double() * own[0])
+            ends.append((centre.double() + half.double() * own[0].to(centre.device)).cpu())
     cuts = torch.cat(ends).clamp(low, high).unique()
     cuts = cuts[torch.cat([torch.tensor([True]), cuts.diff() > 1e-9 * (high - low)])]
     nodes, weights = (

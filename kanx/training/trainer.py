@@ -163,7 +163,7 @@ class Trainer:
                     parameter.copy_(old)
             self.stuck = self._in_a_row > 0  # from the same place with no memory, again
         changed = noise is not None and not torch.allclose(
-            self._noise(self._squares, self._weights), noise, rtol=0.1
+            self._noise(self._squares, self._weights), noise.double(), rtol=0.1
         )
         if changed or not finite:  # what is remembered of the curvature no longer holds
             self.optimizer = self._new_optimizer()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from kanx.layers import LinearFamily
 from kanx.training.coordinates import Block, Coordinates, own_columns, whitened_features
 from kanx.training.distributed import everywhere
+from kanx.training.gram import Factor
 
 # what enters a layer, its sums, and the features of its linear blocks
 _LayerState = tuple[Tensor, Tensor, list[Tensor | None]]
@@ -84,6 +85,36 @@ class Linearisation:
                 else:
                     jacobian[:, :, self._bias_place(owner)] = upstream
         return f, jacobian
+
+    def factors(
+        self, w: Tensor, rows: slice, living: Tensor, seed: Callable[[Tensor], Tensor]
+    ) -> list[Factor]:
+        """Return the living columns of the Jacobian as products; the network must be set to ``w``.
+
+        Parameters
+        ----------
+        w : Tensor, (size,)
+        rows : slice
+        living : Tensor, bool (size,)
+        seed : callable
+            From the outputs, ``(rows, outputs)``, to what the Jacobian is multiplied with from
+            the left, ``(rows, seeds, outputs)``.
+        """
+        found: dict[int, list[Factor]] = {}
+        with torch.no_grad():
+            states, f = self._forward(w, rows)
+            for owner, features, upstream in self._pulled_back(seed(f), states):
+                if isinstance(owner, Block) and features is not None:
+                    index = owner.layer
+                    own = _block_factors(owner, features, upstream, living)
+                else:
+                    assert isinstance(owner, int)
+                    index, place = owner, self._bias_place(owner)
+                    coordinates = torch.arange(place.start, place.stop).unsqueeze(0)
+                    alive = living[place].unsqueeze(0)
+                    own = [Factor(f.new_ones(len(f), 1), upstream, coordinates, alive)]
+                found.setdefault(index, []).extend(own)
+        return [factor for layer in found.values() for factor in _joined(layer)]
 
     def gradient(self, w: Tensor, slope: Tensor) -> Tensor:
         """Pull the derivative of a sum over rows, ``(rows, outputs)``, back to ``w``, ``(size,)``.
@@ -223,3 +254,48 @@ def _contract(block: Block, features: Tensor, upstream: Tensor) -> Tensor:
     if features.shape[-1] == 1:
         return (features.flatten(1).mT @ upstream).view(block.shape)
     return torch.einsum("npio,no->pio", features, upstream)
+
+
+def _block_factors(
+    block: Block, features: Tensor, upstream: Tensor, living: Tensor
+) -> list[Factor]:
+    """Write a block's columns as products: of all outputs, or output by output."""
+    p, n, o = block.shape
+    places = torch.arange(block.start, block.stop).view(p * n, o)
+    alive = living[places] & (block.bundle.mask > 0).repeat(p, 1)
+    if features.shape[-1] == 1:
+        return [Factor(features.flatten(1), upstream, places, alive)]
+    return [
+        Factor(
+            features[..., k].flatten(1),
+            upstream[..., k : k + 1],
+            places[:, k : k + 1],
+            alive[:, k : k + 1],
+        )
+        for k in range(o)
+    ]
+
+
+def _joined(factors: list[Factor]) -> list[Factor]:
+    """Join the factors of one layer that share their upstream, and drop dead features."""
+    outputs = max(factor.upstream.shape[-1] for factor in factors)
+    shared = [factor for factor in factors if factor.upstream.shape[-1] == outputs]
+    single = [factor for factor in factors if factor.upstream.shape[-1] < outputs]
+    if len(shared) > 1 and outputs > 1:
+        joined = Factor(
+            torch.cat([factor.features for factor in shared], dim=1),
+            shared[0].upstream,
+            torch.cat([factor.places for factor in shared]),
+            torch.cat([factor.alive for factor in shared]),
+        )
+        shared = [joined]
+    kept = []
+    for factor in (*shared, *single):
+        features, own = factor.alive.any(1), factor.alive.any(0)
+        if bool(features.any()):
+            places = factor.places[features][:, own]
+            alive = factor.alive[features][:, own]
+            kept.append(
+                Factor(factor.features[:, features], factor.upstream[..., own], places, alive)
+            )
+    return kept

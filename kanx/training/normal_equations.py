@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from kanx.training.distributed import total
+from kanx.training.gram import GramMatrix
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
 
-# numbers in one block of the Jacobian: 64 MiB of float64
-BLOCK_NUMBERS = 2**23
+# numbers in one block of the Jacobian: 8 MiB of float64
+BLOCK_NUMBERS = 2**20
 
 
 @dataclass(frozen=True)
@@ -53,28 +54,26 @@ def assemble(
     living : Tensor, bool (size,)
         Coordinates that take part.
     """
-    size = int(living.sum())
-    everything = size == len(living)
-    curvature = torch.zeros(size, size, dtype=torch.float64)
-    gradient = torch.zeros(size, dtype=torch.float64)
+    gram = GramMatrix(len(w))
+    gradient = torch.zeros(len(w), dtype=torch.float64)
     outputs = linearisation.network.out_features
-    rows = max(16, BLOCK_NUMBERS // (len(w) * outputs))
+    rows = max(64, BLOCK_NUMBERS // (len(w) * outputs))
     for start in range(0, len(y), rows):
         part = slice(start, start + rows)
-        f, jacobian = linearisation.jacobian(w, part)
-        if not everything:
-            jacobian = jacobian[:, :, living]
-        scale = weight[part].unsqueeze(-1)
-        slope = loss.gradient(f, y[part]) * scale
-        gradient += torch.einsum("nc,ncp->p", slope, jacobian)
-        root = loss.root_curvature(f, y[part])
-        if root.dim() == 2:
-            rooted = jacobian.mul_((root * scale.sqrt()).unsqueeze(-1))
-        else:
-            rooted = torch.einsum("nck,ncp->nkp", root * scale.sqrt().unsqueeze(-1), jacobian)
-        flat = rooted.flatten(0, 1)
-        curvature.addmm_(flat.mT, flat)
-    return NormalEquations(total(curvature), total(gradient))
+        own, scale = y[part], weight[part].unsqueeze(-1)
+
+        def seed(f: Tensor, own: Tensor = own, scale: Tensor = scale) -> Tensor:
+            slope = loss.gradient(f, own) * scale
+            return torch.cat([_root(loss, f, own, scale).mT, slope.unsqueeze(1)], dim=1)
+
+        factors = linearisation.factors(w, part, living, seed)
+        for factor in factors:
+            by_column = factor.features.mT @ factor.upstream[:, -1]
+            gradient[factor.places[factor.alive]] += by_column[factor.alive]
+        gram.add([replace(factor, upstream=factor.upstream[:, :-1]) for factor in factors])
+    return NormalEquations(
+        total(gram.matrix()[living][:, living].contiguous()), total(gradient[living])
+    )
 
 
 def curvature_diagonal(
@@ -87,11 +86,16 @@ def curvature_diagonal(
 ) -> Tensor:
     r"""Return the diagonal of :math:`J' W J`, ``(living,)``; sets the network to ``w``."""
     f = linearisation.outputs(w)
+    root = _root(loss, f, y, weight.unsqueeze(-1))
+    return total(linearisation.squared(w, root.mT)[living])
+
+
+def _root(loss: Loss, f: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted root of the loss's curvature, ``(rows, outputs, seeds)``."""
     root = loss.root_curvature(f, y)
-    root = root * weight.sqrt().view(-1, *[1] * (root.dim() - 1))
     if root.dim() == 2:
         root = torch.diag_embed(root)
-    return total(linearisation.squared(w, root.mT)[living])
+    return root * weight.sqrt().unsqueeze(-1)
 
 
 def factorise(matrix: Tensor) -> Tensor:

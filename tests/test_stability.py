@@ -82,3 +82,19 @@ def test_curves_that_cancel_are_noted():
     assert len(view.notes) == 1 and "41 times" in view.notes[0]
     assert kanx.explain(cancelling(0.5), x).notes == []
     assert cancellations(kanx.explain(cancelling(0.5), x).subject)[0].factor <= 1
+
+
+def test_shares_along_paths_that_mislead_are_noted():
+    net = KAN([2, 2, 1], edge="slaf", degree=1, skip=True, random_state=0).double()
+    line = torch.zeros(2, 2, 2, dtype=torch.float64)
+    line[1, 0, 0] = line[1, 1, 1] = 1.0  # every input has a hidden node of its own
+    net.layers[0].bundles[0].load_stacked(line)
+    outer = torch.tensor([[[0.0], [0.0]], [[2.0], [1.0]]], dtype=torch.float64)
+    net.layers[1].bundles[0].load_stacked(outer)
+    direct = torch.tensor([[[0.0], [0.0]], [[-1.5], [0.0]]], dtype=torch.float64)
+    net.skip.bundles[0].load_stacked(direct)  # 2 x0 - 1.5 x0 + x1
+    x = np.random.default_rng(0).uniform(-1, 1, (200, 2))
+    view = kanx.explain(net, x)
+    assert view.importances.features[0, 0] > 0.8
+    np.testing.assert_allclose(view.interactions.features[:, 0], [0.2, 0.8], atol=0.03)
+    assert any("through x0" in note and "interactions.features" in note for note in view.notes)

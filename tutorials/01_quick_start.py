@@ -42,14 +42,21 @@ figure = view.plot()
 ax = view.plot_network()
 
 # %% [markdown]
-# All numbers behind the pictures are tables: importances with their standard deviation, and which
-# pairs of inputs act together.
-
-# %%
-view.importances.to_frame().round(3)
+# All numbers behind the pictures are tables. The analysis of variance says how much of the output's
+# variance is due to each input by itself and to pairs of inputs together.
 
 # %%
 view.interactions.to_frame().round(3).head(8)
+
+# %% [markdown]
+# The widths in the drawing are shares along the paths. Where curves of one input cancel each other
+# on their way, the two differ, and the explanation says so.
+
+# %%
+view.importances.to_frame().round(3).head(6)
+
+# %%
+view.notes
 
 # %% [markdown]
 # ## Explain one prediction

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from kanx.explain.curves import sum_names
+from kanx.explain.importances import Importances
+from kanx.explain.interactions import Interactions
 from kanx.explain.subject import Subject
 
 NOTABLE = 3.0  # times the variance of their sum that curves may have without a note
+DIFFERENT = 0.1  # of the variance, by which two kinds of shares may differ without a note
 
 
 @dataclass(frozen=True)
@@ -63,4 +67,18 @@ def cancellation_notes(subject: Subject) -> list[str]:
         "their inputs do. Effects and interactions are not affected."
         for one in cancellations(subject)
         if one.factor > NOTABLE
+    ]
+
+
+def share_notes(paths: Importances, terms: Interactions) -> list[str]:
+    """Say where shares along paths differ from those of the analysis of variance."""
+    along, due = paths.features.mean(1), terms.features.mean(1)
+    j = int(np.argmax(np.abs(along - due)))
+    if abs(along[j] - due[j]) <= DIFFERENT:
+        return []
+    return [
+        f"Along the paths {100 * along[j]:.0f} % of the variance comes in through "
+        f"{paths.names[j]}, by the analysis of variance {100 * due[j]:.0f} % is due to it: curves "
+        "of the same input partly cancel each other on their way, or inputs go together. "
+        "Believe the latter (`interactions.features`) about what the model does."
     ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanx.explain.anova import Anova, anova_of
-from kanx.explain.cancellation import cancellation_notes
+from kanx.explain.cancellation import cancellation_notes, share_notes
 from kanx.explain.counterfactual import Counterfactuals, find_counterfactuals
 from kanx.explain.curves import Curves, read_curves
 from kanx.explain.effects import read_effects
@@ -117,7 +117,10 @@ class Explanation:
     @cached_property
     def notes(self) -> list[str]:
         """What a reader of the importances must know, in sentences; empty as a rule."""
-        return cancellation_notes(self.subject)
+        found = cancellation_notes(self.subject)
+        if not self.subject.is_additive:
+            found += share_notes(self.importances, self.interactions)
+        return found
 
     # -- formulas ----------------------------------------------------------------------------
 

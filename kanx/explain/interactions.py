@@ -91,6 +91,14 @@ class Interactions:
     target_names: list[str]
     note: str
 
+    @property
+    def features(self) -> Array:
+        """Share of every input: by itself, and half of each pair it is in; ``(in, outputs)``."""
+        shares = self.main.copy()
+        for (i, j), share in zip(self.pairs, self.share, strict=True):
+            shares[[i, j]] += share / 2
+        return shares
+
     def to_frame(self) -> Any:
         """Return all terms: target, features, order, share."""
         columns: dict[str, list[Any]] = {

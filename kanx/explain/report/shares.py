@@ -49,11 +49,7 @@ def input_shares(view: Explanation) -> Shares:
             view.importances.features_std.mean(1),
             "comes in through each input, with 95 % errors",
         )
-    terms = view.interactions
-    values = terms.main.mean(1)
-    for (i, j), share in zip(terms.pairs, terms.share.mean(1), strict=True):
-        values[i] += share / 2
-        values[j] += share / 2
+    values = view.interactions.features.mean(1)
     return Shares(
         values,
         np.full_like(values, np.nan),

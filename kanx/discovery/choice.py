@@ -83,5 +83,5 @@ def _saving(values: Array, covariance: Array, n_rows: int) -> float:
 def _gain(value: float, variance: float, number: Fraction, n_rows: int) -> float:
     """Return what is saved by one number: half ``log N``, less its bits and the worse fit."""
     bits = np.log2(1.0 + abs(number.numerator)) + 2.0 * np.log2(number.denominator) + (number < 0)
-    misfit = (value - float(number)) ** 2 / (2.0 * max(variance, 1e-300))
-    return float(0.5 * np.log(n_rows) - LOG2 * bits - misfit)
+    misfit = abs(value - float(number)) / max(np.sqrt(max(variance, 0.0)), 1e-12)
+    return float(0.5 * np.log(n_rows) - LOG2 * bits - 0.5 * misfit**2)

@@ -177,7 +177,7 @@ class ReducedSearch:
             if unit.loss < 2.0 * units[0].loss + 1e-12:
                 found += rationalise(problem, unit, tolerance)
         unique = {(r.gate, r.groups): r for r in found}
-        best = min(r.loss for r in unique.values())
+        best = min((r.loss for r in unique.values()), default=0.0)
         ceiling = best * (2.0 * tolerance - 1.0 if noisy else 1e3) + 1e-16
         kept = [r for r in unique.values() if r.loss <= ceiling]
         return sorted(kept, key=lambda r: (not r.is_exact, r.price))

@@ -21,7 +21,7 @@ from kanx.explain.formula import Formula
 
 Array = NDArray[np.float64]
 MOST_POLISHED = 6
-POLISH_NATS = 30.0  # what dropping terms and rounding may gain
+RIVAL_NATS = 16.0  # what simple constants, dropped terms and rounding may gain
 ALTERNATIVE_NATS = 3.0  # formulas this much longer are still called indistinguishable
 
 
@@ -98,7 +98,7 @@ def believable(
 ) -> list[Candidate]:
     """Return the candidates of nearly the shortest description, the most believable first."""
     rivals = archive.near()
-    rivals = [c for c in rivals if c.score <= rivals[0].score + POLISH_NATS]
+    rivals = [c for c in rivals if c.score <= rivals[0].score + RIVAL_NATS]
     if archive.is_exact():
         return rivals
     scores = []

@@ -12,6 +12,7 @@ from kanx.layers import EdgeFamily, KANLayer
 from kanx.layers.layer import EdgeSpec
 from kanx.nodes import Nodes
 
+SCALES = {"family": "activation", "function": "identity"}  # one weight per edge
 Width = int | tuple[int, Sequence[int]] | Mapping[str, Any]
 
 
@@ -27,7 +28,7 @@ class KAN(nn.Module):
         `kanx.nodes.Ratio`.
     edge : str, mapping, or sequence of these with one entry per input, default="gp"
         Edge family of the layers that see the inputs; see `KANLayer`.
-    hidden_edge : str or mapping, optional
+    hidden_edge : str, mapping, or sequence of these with one entry per later layer, optional
         Edge family of the later layers; `edge` where that is one specification, else ``"gp"``.
     skip : bool, default=False
         Whether the inputs also reach the output directly, by curves of their own.
@@ -54,7 +55,7 @@ class KAN(nn.Module):
         widths: Sequence[Width],
         edge: EdgeSpec | Sequence[EdgeSpec] = "gp",
         *,
-        hidden_edge: EdgeSpec | None = None,
+        hidden_edge: EdgeSpec | Sequence[EdgeSpec] | None = None,
         skip: bool = False,
         random_state: int | None = None,
         **options: Any,
@@ -68,14 +69,14 @@ class KAN(nn.Module):
         if random_state is not None:
             generator = torch.Generator().manual_seed(random_state)
         single = isinstance(edge, str | Mapping)
-        later: EdgeSpec = hidden_edge or (edge if single else "gp")  # type: ignore[assignment]
+        later = _by_layer(hidden_edge or (edge if single else "gp"), len(widths) - 2)
         # options without a hidden_edge of its own hold for every layer
         shared = options if hidden_edge is None and single else {}
         self.nodes: list[Nodes] = nn.ModuleList(Nodes.of(w) for w in widths[1:])  # type: ignore[assignment]
         self.layers: list[KANLayer] = nn.ModuleList()  # type: ignore[assignment]
         width = widths[0]
         for depth, nodes in enumerate(self.nodes):
-            spec, chosen = (edge, options) if depth == 0 else (later, shared)
+            spec, chosen = (edge, options) if depth == 0 else (later[depth - 1], shared)
             layer = KANLayer(width, nodes.sums_needed, spec, generator=generator, **chosen)
             if nodes.kinds and layer.bias is not None:
                 layer.bias.data.copy_(torch.tensor(nodes.start))
@@ -95,15 +96,86 @@ class KAN(nn.Module):
         return cls([in_features, out_features], **options)
 
     @classmethod
-    def kst(cls, in_features: int, outer: int, out_features: int = 1, **options: Any) -> KAN:
+    def kst(
+        cls,
+        in_features: int,
+        outer: int,
+        out_features: int = 1,
+        *,
+        shared_inner: bool = False,
+        edge: EdgeSpec | Sequence[EdgeSpec] = "gp",
+        hidden_edge: EdgeSpec | None = None,
+        **options: Any,
+    ) -> KAN:
         r"""Build the Kolmogorov superposition with ``outer`` functions.
 
         .. math:: f(x) = \sum_{q=1}^{Q} \Phi_q\Big(\sum_{p=1}^{n} \psi_{qp}(x_p)\Big)
 
         ``Q = 2 n + 1`` is Kolmogorov's theorem; ``Q = 1`` the most readable network. There are
         ``Q (n + 1)`` curves to read (Sun et al. 2020, arXiv:2006.06057).
+
+        With ``shared_inner`` every input has one inner function, which all outer functions reuse
+        with learned scales, :math:`\psi_{qp} = \lambda_{qp} \psi_p` (after Lorentz and Sprecher,
+        who share more and fix the scales): ``n + Q`` curves to read. It is a network of two hidden
+        layers, ``n`` nodes that see one input each, then ``Q`` weighted sums of them.
         """
-        return cls([in_features, outer, out_features], **options)
+        if not shared_inner:
+            widths = [in_features, outer, out_features]
+            return cls(widths, edge, hidden_edge=hidden_edge, **options)
+        single = isinstance(edge, str | Mapping)
+        outermost = hidden_edge or (edge if single else "gp")
+        if isinstance(outermost, str) and single and hidden_edge is None:
+            own = {k: v for k, v in options.items() if k not in ("skip", "random_state")}
+            outermost = with_options(outermost, own)
+        net = cls(
+            [in_features, in_features, outer, out_features],
+            edge,
+            hidden_edge=[SCALES, outermost],  # type: ignore[list-item]
+            **options,
+        )
+        one_each(net)
+        return net
+
+    @classmethod
+    def deep_sets(
+        cls,
+        elements: int,
+        width: int,
+        out_features: int = 1,
+        *,
+        element_features: int = 1,
+        edge: EdgeSpec | Sequence[EdgeSpec] = "gp",
+        hidden_edge: EdgeSpec | None = None,
+        skip: bool = False,
+        random_state: int | None = None,
+        **options: Any,
+    ) -> KAN:
+        r"""Build a network of a set: its output does not depend on the order of the elements.
+
+        .. math:: f(x) = \sum_{q=1}^{Q} \Phi_q\Big(\sum_{e=1}^{n} \varphi_q(x_e)\Big)
+
+        with :math:`\varphi_q` a sum of curves of the features of an element. The inputs are the
+        ``element_features`` numbers of each element, one element after the other; NaN marks the
+        absent elements of smaller sets. Linear edge families only; see
+        `kanx.layers.shared.SharedEdges`.
+
+        References
+        ----------
+        Zaheer et al.: Deep sets, arXiv:1703.06114.
+        """
+        per_feature = [edge] * element_features if isinstance(edge, str | Mapping) else list(edge)
+        if len(per_feature) != element_features:
+            raise ValueError(
+                f"got {len(per_feature)} edge specifications for {element_features} features"
+            )
+        specs = shared_specs([with_options(e, options) for e in per_feature], elements)
+        return cls(
+            [len(specs), width, out_features],
+            specs,
+            hidden_edge=hidden_edge or with_options(per_feature[0], options),
+            skip=skip,
+            random_state=random_state,
+        )
 
     # -- evaluation --------------------------------------------------------------------------
 
@@ -252,3 +324,37 @@ class KAN(nn.Module):
             else:
                 net.skip = layer
         return net
+
+
+def one_each(network: KAN) -> None:
+    """Let every node of the first layer see one input only, in place."""
+    network.layers[0].set_mask(torch.eye(network.in_features))
+
+
+def shared_specs(edges: Sequence[EdgeSpec], elements: int) -> list[dict[str, Any]]:
+    """Return the specifications of edges that all elements of a set share, element by element.
+
+    Parameters
+    ----------
+    edges : sequence of str or mapping
+        Of every feature of an element.
+    elements : int
+    """
+    one = [
+        {"family": "shared", "elements": elements, "inner": with_options(edge, {}), "padded": True}
+        for edge in edges
+    ]
+    return one * elements
+
+
+def with_options(edge: EdgeSpec, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an edge specification as a mapping, completed by options."""
+    return {**options, **({"family": edge} if isinstance(edge, str) else edge)}
+
+
+def _by_layer(edge: Any, layers: int) -> list[EdgeSpec]:
+    if isinstance(edge, str | Mapping) or layers == 0:
+        return [edge] * layers
+    if len(edge) != layers:
+        raise ValueError(f"got {len(edge)} hidden edges for {layers} later layers")
+    return list(edge)

@@ -52,10 +52,14 @@ class KANRegressor(RegressorMixin, KANEstimator):
         Family of the curves, a key of `kanx.layers.FAMILIES`; or a mapping with the key
         ``"family"`` and the family's options; or a mapping from column to one of these. Columns
         that it leaves out get ``"gp"``; categorical columns always get ``"lookup"``.
-    hidden : "auto", "additive", tuple of int, or ("kst", Q), default="auto"
+    hidden : "auto", "additive", tuple of widths, or (name, number), default="auto"
         Hidden nodes. ``"auto"`` starts from the additive model and adds hidden nodes while the
         evidence rises; a tuple of widths adds hidden layers beside direct curves from input to
-        output; ``("kst", Q)`` is the Kolmogorov superposition with ``Q`` outer functions.
+        output; ``("kst", Q)`` is the Kolmogorov superposition with ``Q`` outer functions,
+        ``("shared_kst", Q)`` the one whose outer functions share one curve per input, and
+        ``("deep_sets", width)`` a function of a set whose elements are the columns, in any order
+        (``("deep_sets", width, d)``: elements of ``d`` neighbouring columns each). A width may be a
+        mapping with multiplication and ratio nodes, such as ``{"sums": 2, "ratios": ["S"]}``.
     edge_options : mapping, optional
         Options of the edge family, such as ``{"control_points": 20}``; ``{"residual": "silu"}``
         runs that function beside every numeric curve, see `kanx.layers.KANLayer`.

@@ -117,6 +117,8 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ),
         Example({"parts": ["slaf", "symbolic"]}, refit_tolerance=0.02),
     ),
+    # with one element they are the edges within; sets have tests of their own
+    "shared": (Example({"elements": 1, "inner": {"family": "slaf", "degree": 4}}),),
     "lookup": (Example({"categories": 3}, codes=3, line=False),),
 }
 

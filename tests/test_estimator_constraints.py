@@ -12,6 +12,9 @@ import kanx
 from kanx import KANClassifier, KANRegressor
 from kanx.layers import Constraint
 
+# the responses are looked at beyond the data, too
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+
 GRID = np.linspace(-3, 4, 3001)  # beyond the data, which lie in [-2, 3]
 
 

@@ -247,6 +247,15 @@ class EdgeFamily(nn.Module, ABC):
         with torch.no_grad():
             return ((self.curves(x) - targets).abs() * self.mask).max().item()
 
+    @property
+    def edge_mask(self) -> Tensor:
+        """Which of the edges are alive, ``(in, out)``, edges that are shared by inputs included."""
+        return self.mask
+
+    def load_edge_mask(self, mask: Tensor) -> None:
+        """Set which edges are alive, ``(in, out)``; a shared edge lives where any input has it."""
+        self.mask.copy_(mask)
+
     def normalise(self, x: Tensor) -> Tensor:
         """Map the domain of every input to [-1, 1]."""
         return (2 * x - (self.upper + self.lower)) / (self.upper - self.lower)

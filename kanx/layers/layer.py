@@ -116,13 +116,13 @@ class KANLayer(nn.Module):
     @property
     def mask(self) -> Tensor:
         """Which edges are alive, ``(in, out)``; 0 marks a pruned edge."""
-        return self._scatter([bundle.mask.unsqueeze(0) for bundle in self.bundles])[0]
+        return self._scatter([bundle.edge_mask.unsqueeze(0) for bundle in self.bundles])[0]
 
     def set_mask(self, mask: Tensor) -> None:
         """Set which edges are alive, ``(in, out)``."""
         with torch.no_grad():
             for bundle, columns in zip(self.bundles, self.columns, strict=True):
-                bundle.mask.copy_(mask[columns])
+                bundle.load_edge_mask(mask[columns])
 
     def set_domain(self, lower: Tensor, upper: Tensor) -> None:
         """Move the domains of all inputs, ``(in,)`` each."""

@@ -14,6 +14,7 @@ from kanx.layers.lookup import Lookup
 from kanx.layers.pade import Pade
 from kanx.layers.piecewise_linear import PiecewiseLinear
 from kanx.layers.rbf import RadialBasis
+from kanx.layers.shared import SharedEdges
 from kanx.layers.shared_pade import SharedPade
 from kanx.layers.slaf import SLAF
 from kanx.layers.spline import BSpline
@@ -38,6 +39,7 @@ FAMILIES: dict[str, type[EdgeFamily]] = {
         Symbolic,
         ActivationEdge,
         Composite,
+        SharedEdges,
         Lookup,
     )
 }

@@ -11,13 +11,12 @@ from torch import Tensor
 
 from kanx.layers import Constraint
 from kanx.layers.registry import family_class
-from kanx.network import Width
-from kanx.nodes import Nodes
 from kanx.tables import Column
 from kanx.training.constrained_fit import ConstrainedFit
 from kanx.training.constraint_choice import constrained_spec, parse_constraints
 from kanx.training.evidence import Fit, Settings
 from kanx.training.first_order import FirstOrder
+from kanx.training.hidden import Hidden, parse_hidden
 from kanx.training.losses import Loss
 from kanx.training.selection import Task, choose_length_scale, near_best, select
 
@@ -76,7 +75,7 @@ def fit_topology(
     ValueError
         If `edge`, `hidden` or `constraints` is not understood.
     """
-    widths = parse_hidden(hidden)
+    topology = parse_hidden(hidden)
     edges = edge_specs(columns, edge, edge_options, x)
     wanted = parse_constraints(columns, constraints)
     numeric = next((e for e in edges if e["family"] != "lookup"), {"family": "gp"})
@@ -85,11 +84,10 @@ def fit_topology(
     own = chosen if family == edge else {}
     hidden_edge = {"family": family, **HIDDEN_OPTIONS.get(family, {}), **own}
     edges = _constrained_specs(columns, edges, wanted, edge, edge_options)
-    kst = not isinstance(hidden, str) and len(hidden) == 2 and hidden[0] == "kst"
-    if wanted and kst:
+    if wanted and topology.kind != "free":
         raise ValueError(
-            "constraints need curves that go straight to the output, which ('kst', Q) has not; use "
-            "hidden='auto', 'additive' or a tuple of widths"
+            "constraints need curves of single columns that go straight to the output, which "
+            f"hidden={hidden!r} has not; use hidden='auto', 'additive' or a tuple of widths"
         )
     if wanted and first_order is not None:
         raise ValueError("constraints need optimizer='lm'")
@@ -101,31 +99,32 @@ def fit_topology(
         weight,
         loss,
         outputs,
-        edges,
-        hidden_edge,
+        topology.edges(edges),
+        topology.hidden_edge(hidden_edge),
         Settings(max_iter=max_iter, checkpoint=checkpoint),
         random_state,
         on_round,
         n_jobs,
-        bound.prepare if wanted else None,
+        bound.prepare if wanted else topology.prepare,
     )
     if first_order is not None:
-        return [first_order.fit(task, widths, skip=not kst, n_estimators=n_estimators)]
-    return [bound.finish(fit, task) for fit in _fits(task, widths, kst, n_estimators)]
+        widths = topology.all_widths(len(columns))
+        return [first_order.fit(task, widths, skip=topology.skip, n_estimators=n_estimators)]
+    return [bound.finish(fit, task) for fit in _fits(task, topology, n_estimators)]
 
 
-def _fits(task: Task, widths: Sequence[Width] | None, kst: bool, n_estimators: int) -> list[Fit]:
+def _fits(task: Task, topology: Hidden, n_estimators: int) -> list[Fit]:
     """Fit and choose, constraints aside."""
+    widths = topology.all_widths(len(task.edges))
     if widths is None:
         return select(task, n_estimators)
     whole, (task, additive) = task, choose_length_scale(task.part())
     if not widths:
         return [whole.finish(additive)]
-    fits = task.fit_starts(widths, not kst, range(n_estimators))
-    averages = len(widths) == 1 and isinstance(widths[0], int)
+    fits = task.fit_starts(widths, topology.skip, range(n_estimators))
     kept = (
         near_best(fits, task.weight.sum().item())
-        if averages
+        if topology.averages
         else [max(fits, key=lambda fit: fit.evidence)]
     )
     return [whole.finish(fit) for fit in kept]
@@ -146,38 +145,6 @@ def _constrained_specs(
             asked |= {*chosen} if isinstance(chosen, Mapping) else set()
         specs[j] = constrained_spec(specs[j], columns[j].name, own, asked)
     return specs
-
-
-def parse_hidden(hidden: str | Sequence[Any]) -> tuple[Width, ...] | None:
-    """Return the hidden widths, None for ``"auto"``.
-
-    Raises
-    ------
-    ValueError
-        If `hidden` is none of the known forms.
-    """
-    if isinstance(hidden, str):
-        if hidden == "auto":
-            return None
-        if hidden == "additive":
-            return ()
-    elif isinstance(hidden, Sequence | np.ndarray):
-        found = list(hidden)
-        if len(found) == 2 and found[0] == "kst":
-            found = found[1:]
-        if all(_is_width(width) for width in found):
-            return tuple(w if isinstance(w, Mapping) else int(w) for w in found)
-    raise ValueError(
-        f"hidden={hidden!r} is not understood; use 'auto', 'additive', a tuple of widths such as "
-        "(5,) or (3, 3) or ({'sums': 2, 'products': [2], 'ratios': ['S']},), or ('kst', Q)"
-    )
-
-
-def _is_width(width: Any) -> bool:
-    if isinstance(width, Mapping):
-        Nodes.of(width)  # impossible nodes fail here, with what is wrong
-        return True
-    return isinstance(width, int | np.integer) and int(width) > 0
 
 
 def edge_specs(

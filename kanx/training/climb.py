@@ -20,6 +20,7 @@ PRECISION_RANGE = (1e-8, 1e10)
 NOISE_RANGE = (1e-2, 1e14)  # of the noise precision, for a target of unit variance
 # least share of the target's variance that is noise, once every distinct row has a parameter
 INTERPOLATION_NOISE = 1e-3
+FIRST_STEPS, LATER_STEPS = 25, 2
 DEAD = 1e-3  # effective parameters below which an edge is zero for all purposes
 
 
@@ -74,9 +75,20 @@ class Climb:
         self.precision[-1] = BIAS_PRECISION
         self.damping = 1e-3
 
-    def descend(self, iterations: int = 4) -> float:
-        """Take Levenberg-Marquardt steps, then return the log evidence by Laplace's method."""
+    def descend(self, iterations: int | None = None) -> float:
+        """Take Levenberg-Marquardt steps, then return the log evidence by Laplace's method.
+
+        Many steps are taken the first time: precisions that are learned before the curves have
+        found their shapes silence edges that would be needed.
+
+        Parameters
+        ----------
+        iterations : int, optional
+            Most steps; 0 only evaluates the evidence.
+        """
         living = self.coordinates.alive()
+        if iterations is None:
+            iterations = LATER_STEPS if hasattr(self, "posterior") else FIRST_STEPS
         step = minimise(
             self.problem,
             self.loss,

@@ -25,6 +25,7 @@ from torch import Tensor
 from kanx.network import KAN
 from kanx.training.climb import Climb
 from kanx.training.coordinates import Coordinates
+from kanx.training.journal import Journal
 from kanx.training.losses import Loss
 from kanx.training.matrix_free import MatrixFreeClimb
 from kanx.training.missing import average_where_never_missing
@@ -33,6 +34,7 @@ from kanx.training.pruning import prune_edges
 
 # beyond this many coordinates the curvature is kept as its diagonal
 DENSE_LIMIT = 3000
+PATIENCE = 4
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class Settings:
         Largest number of rounds; each is a few Levenberg-Marquardt steps and one update of the
         precisions.
     tol : float, default=1e-4
-        The fit has converged when the log evidence gains less than this per row, three rounds
-        in a row, scaled to at least 0.05 in all.
+        The fit has converged when no round of the last four has raised the best log evidence by
+        more than this per row, and at least 0.05.
     prune : bool, default=True
         Whether edges are pruned that the evidence does not want; see `prune_edges`.
     checkpoint : Path, optional
@@ -84,6 +86,85 @@ class Fit:
     converged: bool = False
 
 
+@dataclass
+class Trial:
+    """A climb that has ended and has not been pruned yet.
+
+    Attributes
+    ----------
+    climb : Climb
+        At the round of the highest evidence.
+    trace : list of float
+        Log evidence after every round.
+    converged : bool
+    stopped : bool
+        Whether the caller stopped it.
+    """
+
+    climb: Climb
+    trace: list[float]
+    converged: bool
+    stopped: bool
+
+    @property
+    def evidence(self) -> float:
+        """Log evidence before pruning."""
+        return self.climb.evidence
+
+    def finish(self, prune: bool = True) -> Fit:
+        """Prune what the evidence does not want, and return the fit."""
+        climb = self.climb
+        if prune and not (self.stopped or isinstance(climb, MatrixFreeClimb)):
+            prune_edges(climb)
+        problem, network = climb.problem, climb.coordinates.network
+        average_where_never_missing(network, problem.linearisation.x, problem.weight)
+        return Fit(network, climb.posterior, climb.evidence, climb.loss, self.trace, self.converged)
+
+
+def try_evidence(
+    network: KAN,
+    x: Tensor,
+    y: Tensor,
+    loss: Loss,
+    weight: Tensor | None = None,
+    *,
+    precision: Tensor | None = None,
+    settings: Settings = Settings(),
+    on_round: Callable[[int, float], bool] | None = None,
+) -> Trial:
+    """Climb to the highest evidence from the network's present parameters, without pruning.
+
+    The updates of the precisions do not climb monotonically where the network is nonlinear; the
+    round with the highest evidence is kept. Parameters as for `fit_evidence`.
+    """
+    weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
+    large = int(Coordinates(network).alive().sum()) > DENSE_LIMIT
+    journal = Journal(settings.checkpoint, network, x, y, weight, loss, precision)
+    climb = (MatrixFreeClimb if large else Climb)(network, x, y, loss, weight)
+    if precision is not None:
+        climb.precision = precision.clone()
+    progress = journal.resume(climb)
+    trace = progress.trace
+    enough = max(settings.tol * weight.sum().item(), 0.05)
+    converged = len(trace) > 0 and len(trace) - progress.best_round >= PATIENCE
+    stopped = False
+    while len(trace) < settings.max_iter and not (converged or stopped):
+        if trace:
+            climb.update()
+        trace.append(climb.descend())
+        stopped = on_round(len(trace) - 1, trace[-1]) if on_round is not None else False
+        best = progress.best
+        if best is None or trace[-1] > best.evidence + enough:
+            progress.best, progress.best_round = climb.snapshot(), len(trace)
+        converged = len(trace) - progress.best_round >= PATIENCE
+        if not stopped:
+            journal.keep(climb, progress, converged or len(trace) == settings.max_iter)
+    best = progress.best
+    if best is not None and best.evidence > climb.evidence:
+        climb.restore(best)
+    return Trial(climb, trace, converged, stopped)
+
+
 def fit_evidence(
     network: KAN,
     x: Tensor,
@@ -113,22 +194,7 @@ def fit_evidence(
     on_round : callable, optional
         Called with the round and the log evidence after every round; stops the fit by True.
     """
-    weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
-    large = int(Coordinates(network).alive().sum()) > DENSE_LIMIT
-    climb = (MatrixFreeClimb if large else Climb)(network, x, y, loss, weight)
-    if precision is not None:
-        climb.precision = precision.clone()
-    trace: list[float] = []
-    enough = max(settings.tol * weight.sum().item(), 0.05)
-    converged = stopped = False
-    while len(trace) < settings.max_iter and not (converged or stopped):
-        if trace:
-            climb.update()
-        trace.append(climb.descend())
-        stopped = on_round(len(trace) - 1, trace[-1]) if on_round is not None else False
-        recent = trace[-4:]
-        converged = len(recent) == 4 and max(recent) - min(recent) < 3 * enough
-    if settings.prune and not (stopped or large):
-        prune_edges(climb)
-    average_where_never_missing(network, x, weight)
-    return Fit(network, climb.posterior, climb.evidence, climb.loss, trace, converged)
+    trial = try_evidence(
+        network, x, y, loss, weight, precision=precision, settings=settings, on_round=on_round
+    )
+    return trial.finish(settings.prune)

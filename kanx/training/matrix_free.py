@@ -13,6 +13,8 @@ from kanx.training.distributed import total
 from kanx.training.normal_equations import curvature_diagonal
 from kanx.training.posterior import Posterior
 
+STEPS = 40  # of L-BFGS in every round
+
 
 class MatrixFreeClimb(Climb):
     r"""As `Climb`, in time and memory linear in the number of coordinates.
@@ -26,7 +28,7 @@ class MatrixFreeClimb(Climb):
     Liu and Nocedal: On the limited memory BFGS method, Mathematical Programming 45, 1989.
     """
 
-    def descend(self, iterations: int = 40) -> float:
+    def descend(self, iterations: int | None = None) -> float:
         """Take L-BFGS steps, then return the log evidence with a diagonal curvature."""
         coordinates = self.coordinates
         living = coordinates.alive()
@@ -43,7 +45,11 @@ class MatrixFreeClimb(Climb):
             return value, gradient.numpy() * scale
 
         found = minimize(
-            objective, start / scale, jac=True, method="L-BFGS-B", options={"maxiter": iterations}
+            objective,
+            start / scale,
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": iterations or STEPS},
         )
         if np.isfinite(found.fun):
             self.w = torch.zeros_like(self.w)

@@ -9,12 +9,12 @@ from kanx.training.climb import Climb
 PRICE = 0.5
 
 
-def prune_edges(climb: Climb, price: float = PRICE, rounds: int = 3) -> None:
+def prune_edges(climb: Climb, price: float = PRICE, rounds: int = 1) -> None:
     """Remove the lines and bends that do not earn their price in log evidence.
 
     Candidates are the groups whose log Bayes factor against zero (Savage-Dickey) is below the
     price. Each may be superfluous beside the others without all being so: many go at once, the
-    fit is repeated, and if the evidence fell by more than the price of one, half as many are
+    fit is repeated, and if the evidence fell by more than the price of one, a quarter as many are
     tried from the same place.
 
     Parameters
@@ -23,8 +23,8 @@ def prune_edges(climb: Climb, price: float = PRICE, rounds: int = 3) -> None:
         After its climb; changed in place.
     price : float, default=0.5
         Log evidence that a line or the bends of an edge must bring.
-    rounds : int, default=3
-        Rounds of re-fitting after every removal.
+    rounds : int, default=1
+        Most rounds of re-fitting after every removal.
     """
     while True:
         factors = climb.posterior.log_bayes_factors(climb.w)
@@ -37,11 +37,13 @@ def prune_edges(climb: Climb, price: float = PRICE, rounds: int = 3) -> None:
             climb.prune(doomed)
             climb.descend()
             for _ in range(rounds):
+                if climb.evidence >= before.evidence - price:
+                    break
                 climb.update()
                 climb.descend()
             if climb.evidence >= before.evidence - price:
                 break
             climb.restore(before)
-            count //= 2
+            count //= 4
         if count == 0:
             return

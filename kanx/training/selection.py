@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kanx.network import KAN, Width
 from kanx.nodes import Nodes
-from kanx.training.evidence import Fit, Settings, fit_evidence
+from kanx.training.evidence import Fit, Settings, Trial, fit_evidence, try_evidence
 from kanx.training.losses import Loss
 from kanx.training.placement import place_on_data
 from kanx.training.restarts import fit_starts
@@ -26,6 +26,11 @@ HIDDEN_WIDTHS = (2, 4, 8)
 LENGTH_SCALES = (1.25, 2.0, 3.0)
 # beyond so many rows sizes and starts are tried on a part, and the chosen ones finished on all
 MANY_ROWS, PART_OF_ROWS = 5000, 2500
+# nor are more than this many times as many as there are rows
+COORDINATES_PER_ROW = 1.5
+# log evidence a row below the best: widths that count as equally good, and starts worth averaging;
+# the evidence is a sum over rows of log predictive densities
+SAME_WIDTH, SAME_START = 0.02, 0.1
 # interactions are not looked for in fewer rows than this many per input
 ROWS_PER_INPUT = 10
 
@@ -87,7 +92,7 @@ class Task:
         sizes = [Nodes.of(width).sums_needed for width in hidden]
         seed = np.random.SeedSequence([self.random_state, start, *sizes]).generate_state(1)[0]
         random_start(network, torch.Generator().manual_seed(int(seed)))
-        return fit_evidence(
+        return try_evidence(
             network,
             self.x,
             self.y,
@@ -97,9 +102,7 @@ class Task:
             on_round=self.on_round,
         )
 
-    def fit_starts(
-        self, hidden: Sequence[Width], skip: bool, starts: Iterable[int]
-    ) -> list[Fit]:
+    def fit_starts(self, hidden: Sequence[Width], skip: bool, starts: Iterable[int]) -> list[Trial]:
         """Fit from several random starts, side by side where `n_jobs` says so."""
         own = partial(_from_start, self, hidden, skip)
         alone = partial(_from_start, replace(self, on_round=None), hidden, skip)
@@ -113,17 +116,17 @@ class Task:
         chosen = torch.randperm(len(self.x), generator=seed)[:PART_OF_ROWS]
         return replace(self, x=self.x[chosen], y=self.y[chosen], weight=self.weight[chosen])
 
-    def finish(self, fit: Fit) -> Fit:
-        """Continue a fit to a part of the rows on all of them."""
+    def finish(self, trial: Trial) -> Fit:
+        """Prune a fit; one to a part of the rows is continued on all of them first."""
         if len(self.x) <= MANY_ROWS:
-            return fit
+            return trial.finish(self.settings.prune)
         return fit_evidence(
-            fit.network,
+            trial.climb.coordinates.network,
             self.x,
             self.y,
-            fit.loss,
+            trial.climb.loss,
             self.weight,
-            precision=fit.posterior.precision,
+            precision=trial.climb.precision,
             settings=replace(self.settings, max_iter=min(8, self.settings.max_iter)),
             on_round=self.on_round,
         )
@@ -135,7 +138,7 @@ class Task:
         return (hidden + self.outputs) * per_input + hidden * outer * self.outputs
 
 
-def choose_length_scale(task: Task) -> tuple[Task, Fit]:
+def choose_length_scale(task: Task) -> tuple[Task, Trial]:
     """Choose the length-scale of GP edges on the inputs by the additive model's evidence.
 
     Returns the task with that length-scale and the additive fit. Where the edges are no GP, or
@@ -159,9 +162,10 @@ def choose_length_scale(task: Task) -> tuple[Task, Fit]:
 def select(task: Task, n_estimators: int) -> list[Fit]:
     """Choose between the additive model and hidden layers by evidence.
 
-    Hidden nodes double while the best of two starts gains log evidence; the remaining starts go
-    to the size that won. The additive model is kept unless hidden nodes raise the log evidence by
-    more than five, odds of about 150 to 1: what is easier to read needs no further argument.
+    Every width gets two starts; the widest whose best start comes near the highest evidence of
+    all wins, and the remaining starts go to it. The additive model is kept unless hidden nodes
+    raise the log evidence by more than five, odds of about 150 to 1: what is easier to read needs
+    no further argument.
 
     Parameters
     ----------
@@ -170,35 +174,43 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
         Starts with hidden nodes in all; see `near_best` for those that are returned.
     """
     whole, (task, additive) = task, choose_length_scale(task.part())
-    if task.weight.sum() < ROWS_PER_INPUT * len(task.edges):
+    rows = task.weight.sum().item()
+    if rows < ROWS_PER_INPUT * len(task.edges):
         return [whole.finish(additive)]
-    fits: list[Fit] = []
-    best, chosen = additive.evidence + 5, 0
+    tried: dict[int, list[Trial]] = {}
+    highest = additive.evidence + 5
+    started = 0
     for width in HIDDEN_WIDTHS:
-        largest = min(LARGEST, task.weight.sum().item())  # no more coordinates than rows
-        if len(fits) >= n_estimators or task.coordinates(width) > largest:
+        starts = range(min(2, n_estimators - started))
+        if not starts or task.coordinates(width) > min(LARGEST, COORDINATES_PER_ROW * rows):
             break
-        starts = range(min(2, n_estimators - len(fits)))
-        tried = task.fit_starts((width,), True, starts)
-        top = max(fit.evidence for fit in tried)
-        if top < best:
+        tried[width] = task.fit_starts((width,), True, starts)
+        started += len(starts)
+        top = _highest(tried[width])
+        if top < highest - SAME_WIDTH * rows:
             break
-        fits += tried
-        best, chosen = top, width
-    if not fits:
+        highest = max(highest, top)
+    near = [w for w, trials in tried.items() if _highest(trials) >= highest - SAME_WIDTH * rows]
+    if not near or highest == additive.evidence + 5:
         return [whole.finish(additive)]
-    rest = range(2, 2 + n_estimators - len(fits))
-    fits += task.fit_starts((chosen,), True, rest)
-    return [whole.finish(fit) for fit in near_best(fits)]
+    trials = tried[near[-1]]
+    rest = range(len(trials), len(trials) + n_estimators - started)
+    trials += task.fit_starts((near[-1],), True, rest)
+    return [whole.finish(trial) for trial in near_best(trials, rows)]
 
 
-def near_best(fits: list[Fit]) -> list[Fit]:
-    """Keep the better half by evidence, at least one: a stuck start is left out."""
-    ranked = sorted(fits, key=lambda fit: -fit.evidence)
-    return ranked[: (len(ranked) + 1) // 2]
+def near_best(trials: list[Trial], rows: float) -> list[Trial]:
+    """Keep the starts within `SAME_START` nats a row of the best; a stuck start is left out."""
+    floor = _highest(trials) - SAME_START * rows
+    ranked = sorted(trials, key=lambda trial: -trial.evidence)
+    return [trial for trial in ranked if trial.evidence >= floor]
 
 
-def _from_start(task: Task, hidden: Sequence[Width], skip: bool, start: int) -> Fit:
+def _highest(trials: list[Trial]) -> float:
+    return max(trial.evidence for trial in trials)
+
+
+def _from_start(task: Task, hidden: Sequence[Width], skip: bool, start: int) -> Trial:
     return task.fit(hidden, skip=skip, start=start)
 
 

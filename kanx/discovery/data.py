@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from kanx.discovery.ridge import chebyshev
 
 Array = NDArray[np.float64]
+MISFIT_RATIO = 0.8  # least neighbour ratio of noise: its mean is 1
 EXACT_LOSS = 1e-18  # relative: float64 rounding of an exact formula stays far below
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kanx.discovery.archive import Archive
-from kanx.discovery.data import Data
+from kanx.discovery.data import MISFIT_RATIO, Data, neighbour_ratio
 from kanx.discovery.deadline import Deadline
+from kanx.discovery.groups import Reduction
 from kanx.discovery.links import LINKS, TargetLink
 from kanx.discovery.polynomials import sparse_polynomials
 from kanx.discovery.rationals import sparse_quotient
@@ -21,7 +23,7 @@ from kanx.discovery.reduction import (
     coordinates_of,
     with_magnitudes,
 )
-from kanx.discovery.ridge import RidgeUnit
+from kanx.discovery.ridge import Projection, RidgeUnit
 from kanx.discovery.translations import Merge, find_merges
 from kanx.discovery.trees import Tree, constant, monomial, number, product, total, variable
 
@@ -29,6 +31,7 @@ Array = NDArray[np.float64]
 Report = Callable[[Archive], None]
 MOST_DIMENSIONS = 3
 MOST_POLYNOMIAL_TERMS = 16
+MOST_QUOTIENTS = 8  # hypotheses whose coordinates are tried for exact quotients
 RIVAL_BIC = 12.0  # hypotheses this close to the best are all tried before the search may stop
 
 
@@ -46,12 +49,20 @@ class Hypothesis:
         Fitted units, best first.
     score : float
         BIC of the best unit; lower is better.
+    is_noisy : bool
+        Whether the best unit leaves noise rather than misfit or rounding error.
     """
 
     search: ReducedSearch
     n_groups: int
     units: list[RidgeUnit]
     score: float
+    is_noisy: bool
+
+    @cached_property
+    def reductions(self) -> list[Reduction]:
+        """The groups with rational exponents, at most three."""
+        return self.search.reductions(self.units, self.n_groups)[:3]
 
 
 @dataclass
@@ -124,6 +135,8 @@ class Search:
             hypotheses += self._hypotheses(coordinates, LINKS[0])
         hypotheses.sort(key=lambda h: h.score)
         self.best_score = min((h.score for h in hypotheses), default=np.inf)
+        if hypotheses and not hypotheses[0].is_noisy:
+            yield from self._quotients(hypotheses[:MOST_QUOTIENTS])
         near = [h for h in hypotheses if h.score < self.best_score + RIVAL_BIC][:3]
         yield lambda: self._name_all(near)
         yield from self._naming(hypotheses[len(near) : 2])
@@ -132,6 +145,18 @@ class Search:
             yield from self._naming(self._hypotheses(plain, link)[:2])
         yield from self._naming(hypotheses[max(2, len(near)) : 5])
         yield from self._naming(hypotheses[1:4], deep=True)
+
+    def _quotients(self, hypotheses: list[Hypothesis]) -> Iterator[Callable[[], None]]:
+        """Yield one cheap stage per hypothesis: exact quotients in its coordinates."""
+
+        def search(hypothesis: Hypothesis) -> None:
+            for reduction in hypothesis.reductions:
+                if not (self.deadline.passed or self.archive.is_exact()):
+                    hypothesis.search.name_quotients(reduction)
+
+        for hypothesis in hypotheses:
+            if hypothesis.n_groups + len(hypothesis.search.coordinates.axes) > 0:
+                yield lambda h=hypothesis: search(h)  # type: ignore[misc]
 
     def _naming(
         self, hypotheses: list[Hypothesis], deep: bool = False
@@ -190,7 +215,7 @@ class Search:
             if units:
                 surface, _ = search.best_projection(units[0].gate, units[0].directions)
                 score = surface.score + search.n_exponents(n_groups) * np.log(n_rows)
-                found.append(Hypothesis(search, n_groups, units, score))
+                found.append(Hypothesis(search, n_groups, units, score, _leaves_noise(surface)))
             if units and units[0].loss < 1e-14:
                 break
         return sorted(found, key=lambda h: h.score)
@@ -199,7 +224,7 @@ class Search:
         """Round the groups of a hypothesis, then name the function of them."""
         search, n_groups = hypothesis.search, hypothesis.n_groups
         dimension = n_groups + len(search.coordinates.axes)
-        for reduction in search.reductions(hypothesis.units, n_groups)[:3]:
+        for reduction in hypothesis.reductions:
             if dimension == 0:
                 tree = monomial(reduction.gate, search.coordinates.positive)
                 search.file([product(constant(1.0), tree)])
@@ -215,6 +240,14 @@ class Search:
                     return
             if self._is_solved():
                 return
+
+
+def _leaves_noise(surface: Projection) -> bool:
+    problem = surface.problem
+    if surface.loss < 1e-10 * float(np.sum(problem.weight * problem.y**2)):
+        return False
+    residual = surface.residual / np.sqrt(problem.weight)
+    return neighbour_ratio(surface.coordinates, residual) > MISFIT_RATIO
 
 
 def _merged_trees(merges: list[Merge], n: int) -> list[Tree]:

@@ -18,7 +18,7 @@ from kanx.discovery.atoms import (
     monomials_of,
 )
 from kanx.discovery.curves import named_curves, scan_of
-from kanx.discovery.data import Data, neighbour_ratio
+from kanx.discovery.data import MISFIT_RATIO, Data, neighbour_ratio
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction, rationalise
 from kanx.discovery.rationals import sparse_quotient
@@ -38,7 +38,6 @@ from kanx.discovery.trees import (
 
 Array = NDArray[np.float64]
 ORDERS = {0: 0, 1: 10, 2: 7, 3: 5}
-MISFIT_RATIO = 0.8  # of noise it is 1
 HIGHER_ORDERS = {1: (16, 24), 2: (11, 15), 3: (7,)}  # tried once the exponents are known
 
 

@@ -6,9 +6,9 @@
 
 BENCH is the folder with recovery.py, whose rule decides, and its tables. Every run adds lines to
 ``--results`` and skips what is there already, so a long table can be measured in pieces. Each
-equation is searched in a process of its own; one thread. The second rule is SRBench's: after
-rounding to three decimals and sympy.simplify, the difference from the truth is a constant or the
-ratio is one.
+equation is searched in a process of its own, on one thread; imports are not counted. The second
+rule is SRBench's: after rounding to three decimals and sympy.simplify, the difference from the
+truth is a constant or the ratio is one.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def in_a_process(function, arguments, seconds):
     """Return what a function wrote to a JSON file, or nothing if it ran too long."""
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "result.json")
-        process = multiprocessing.get_context("spawn").Process(
+        process = multiprocessing.get_context("fork").Process(
             target=function, args=(*arguments, out)
         )
         process.start()
@@ -181,6 +181,12 @@ def in_a_process(function, arguments, seconds):
 
 
 def measure(options):
+    import pandas  # noqa: F401  (imported before the fork, so that no search pays for it)
+
+    import kanx.discovery.engine
+    import kanx.discovery.report
+    import kanx.symbolic_regressor  # noqa: F401
+
     rows = table_of(options.bench, options.table)
     done = {key(r) for r in read(options.results)}
     for noise in options.noise:

@@ -16,11 +16,25 @@ import kanx
 from kanx.atomic import write_bytes
 from kanx.estimator_base import KANEstimator
 from kanx.estimators import KANClassifier, KANRegressor
+from kanx.header_check import check_estimator, check_header
+from kanx.memory import require_bytes
 from kanx.network import KAN
 from kanx.serialisation import network_from_arrays, network_to_arrays
 
 FORMAT = 1
 _HEADER = "kanx"
+# what building a model from wrong numbers may raise; torch's errors are RuntimeErrors
+_DAMAGE = (
+    SafetensorError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    AssertionError,
+    ArithmeticError,
+    RuntimeError,
+)
 _ESTIMATORS = {cls.__name__: cls for cls in (KANRegressor, KANClassifier)}
 
 
@@ -75,8 +89,13 @@ def load(path: str | os.PathLike[str]) -> KANEstimator | KAN:
         If the file cannot be read.
     ValueError
         If it is no kanx model, is damaged, or was written by a newer format.
+    MemoryError
+        If it will not fit.
     """
     with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        # the bytes, the arrays and the model are in memory together
+        require_bytes(3 * size, f"loading {os.fspath(path)!r}", "Load it on a larger machine.")
         data = file.read()
     header = _read_header(data, path)
     if header.get("format") != FORMAT:
@@ -86,11 +105,14 @@ def load(path: str | os.PathLike[str]) -> KANEstimator | KAN:
         )
     try:
         arrays = parse_arrays(data)
+        check_header(header, sum(array.size for array in arrays.values()))
         kind = header["kind"]
         if kind == "KAN":
             return network_from_arrays(header["network"], arrays)
-        return _ESTIMATORS[kind].from_arrays(header["estimator"], arrays)
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        model = _ESTIMATORS[kind].from_arrays(header["estimator"], arrays)
+        check_estimator(model)
+        return model
+    except _DAMAGE as error:
         raise ValueError(f"{os.fspath(path)!r} is a damaged kanx model: {error}") from error
 
 

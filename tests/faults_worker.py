@@ -64,11 +64,17 @@ def main(folder: Path, count: int, seed: int) -> dict[str, Any]:
     for stage in range(count):
         child = os.fork()
         if child == 0:
-            work(folder, stage)
+            try:
+                work(folder, stage)
+            finally:
+                os._exit(1)
         time.sleep(chance.uniform(0.0, 1.5))
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        found["killed"] += 1
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            found["killed"] += 1
+        else:
+            found["damaged"].append("the work itself failed")
         check(folder, found)
     found["left over"] = len(list(folder.glob("*.tmp"))) + len(list(folder.glob(".*.tmp")))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from typing import IO, Any
@@ -15,6 +16,7 @@ from kanx.atomic import open_text
 from kanx.commands.batches import open_batches
 from kanx.commands.models import as_input, load_estimator
 from kanx.csv_table import CsvError
+from kanx.tables import OutOfRangeWarning
 
 COVERAGE_Z = 1.959964  # standard deviations that hold 95 % of a normal distribution
 
@@ -30,7 +32,9 @@ def run(arguments: Namespace) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_head(model))
         for X in batches:
-            writer.writerows(_predictions(model, X))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", OutOfRangeWarning)  # counted and said at the end
+                writer.writerows(_predictions(model, X))
             count += len(next(iter(X.values())))
             strange = _strange(model, X)
             outside += strange[0]

@@ -82,7 +82,10 @@ def from_tree(tree: Any) -> sp.Basic:
             )
         return _build(node, lambda child: build(child, depth + 1))
 
-    return build(tree, 0)
+    try:
+        return build(tree, 0)
+    except (TypeError, AttributeError, ArithmeticError, RecursionError) as error:  # from sympy
+        raise ValueError(f"malformed formula: {error}") from error
 
 
 def _build(node: Any, build: Callable[[Any], sp.Basic]) -> sp.Basic:
@@ -101,6 +104,8 @@ def _build(node: Any, build: Callable[[Any], sp.Basic]) -> sp.Basic:
     if name in _ATOMS and not arguments:
         return _ATOMS[name]
     if name == "piecewise":
+        if not arguments:
+            raise ValueError("a piecewise formula needs at least one branch")
         return sp.Piecewise(*(_branch(pair, build) for pair in arguments), evaluate=False)
     if name in _OPERATIONS:
         return _apply(_OPERATIONS[name], name, [build(argument) for argument in arguments])

@@ -137,13 +137,22 @@ def serving(model: Any, X: Any = None, orders: int = ORDERS) -> Serving:
     ValueError
         If `orders` is not positive.
     """
+    return serving_of(model, background_of(model, X), orders)
+
+
+def background_of(model: Any, X: Any = None) -> Tensor:
+    """Return encoded rows that contributions are relative to; see `serving`."""
+    fitted = fitted_model(model)
+    if X is None:
+        return torch.from_numpy(rows_around(fitted.columns, BACKGROUND_ROWS))
+    return model._matrix(X)
+
+
+def serving_of(model: Any, background: Tensor, orders: int = ORDERS) -> Serving:
+    """Build the module from encoded background rows; see `serving`."""
     if orders < 1:
         raise ValueError(f"orders must be at least 1, got {orders}")
     fitted = fitted_model(model)
     network = copy.deepcopy(fitted.network).double().eval().requires_grad_(False)
-    if X is None:
-        background = torch.from_numpy(rows_around(fitted.columns, BACKGROUND_ROWS))
-    else:
-        background = model._matrix(X)
     mean, scale = fitted.target_mean.clone(), fitted.target_scale.clone()
     return Serving(network, mean, scale, link_of(model), background, orders).eval()

@@ -1,0 +1,117 @@
+"""Inputs that once failed, mutations of good ones, and what hypothesis thinks of."""
+
+import json
+import os
+import random
+import struct
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import kanx
+from fuzz.mutate import mutate
+from fuzz.targets import MOST_BYTES, TARGETS, load_model, predict, read_csv, read_formula, seeds
+from kanx import KAN
+
+COUNT = int(os.environ.get("KANX_MUTATIONS", "60"))
+pytestmark = pytest.mark.filterwarnings("ignore")
+few = settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_corpus_and_its_mutations(name):
+    corpus, chance = seeds(name), random.Random(1)
+    for data in corpus:
+        TARGETS[name](data)
+    for _ in range(COUNT):
+        data = mutate(chance.choice(corpus), chance.choice(corpus), chance, MOST_BYTES)
+        TARGETS[name](data)
+
+
+numbers = st.floats() | st.integers(-(10**20), 10**20)
+leaves = numbers | st.text(max_size=5) | st.booleans() | st.none()
+names = st.sampled_from(["+", "*", "^", "sin", "log", "piecewise", "variable", "rational", "and"])
+trees = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=4) | st.tuples(names, inner, inner).map(list)
+)
+
+
+@few
+@given(trees)
+def test_formulas(tree):
+    read_formula(json.dumps(tree).encode())
+
+
+@few
+@given(
+    st.lists(st.lists(st.text(max_size=6), min_size=1, max_size=4), max_size=8),
+    st.sampled_from(",;\t|"),
+)
+def test_tables(rows, delimiter):
+    read_csv("\n".join(delimiter.join(row) for row in rows).encode("utf-8", errors="replace"))
+
+
+@few
+@given(st.lists(st.floats(width=64), max_size=6), st.text(max_size=20))
+def test_rows(values, text):
+    predict(struct.pack(f"<{len(values)}d", *values) + text.encode())
+
+
+def rewrite(data, change):
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    own = json.loads(header["__metadata__"]["kanx"])
+    change(own)
+    header["__metadata__"]["kanx"] = json.dumps(own)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def nested(depth):
+    spec = {"family": "slaf"}
+    for _ in range(depth):
+        spec = {"family": "composite", "parts": [spec]}
+    return spec
+
+
+BOMBS = {
+    "widths": lambda h: h["network"].update(widths=[10**9, 10**9, 1]),
+    "points": lambda h: h["network"]["edges"][0][0].update(control_points=10**8),
+    "inputs": lambda h: h["network"].update(widths=[10**7, 1], edges=[["gp"] * 10**5]),
+    "parts": lambda h: h["network"]["edges"][0].__setitem__(0, nested(60)),
+    "deep": lambda h: h["network"]["edges"][0].__setitem__(0, nested(300)),
+    "negative": lambda h: h["network"].update(widths=[-5, 1]),
+    "infinite": lambda h: h["network"].update(widths=[float("inf"), 1]),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_small_file_cannot_ask_for_a_large_network(bomb, tmp_path):
+    path = tmp_path / "net.kanx"
+    kanx.save(KAN([2, 3, 1], random_state=0), path)
+    path.write_bytes(rewrite(path.read_bytes(), BOMBS[bomb]))
+    with pytest.raises(ValueError, match="damaged"):
+        kanx.load(path)
+
+
+def test_a_file_that_will_not_fit_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "large.kanx"
+    with open(path, "wb") as file:
+        file.truncate(1 << 42)  # a hole: four terabytes that are not there
+    with pytest.raises(MemoryError, match=r"needs .* TB of memory, and .* are free"):
+        kanx.load(path)
+
+
+def test_the_loader_never_executes(tmp_path):
+    # what pickle would run is only a name here
+    def change(header):
+        header["estimator"] = {"__reduce__": ["os.system", "touch owned"]}
+        header["kind"] = "KANRegressor"
+
+    path = tmp_path / "net.kanx"
+    kanx.save(KAN([2, 1], random_state=0), path)
+    load_model(rewrite(path.read_bytes(), change))
+    assert not (tmp_path / "owned").exists()

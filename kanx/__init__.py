@@ -17,7 +17,7 @@ _HOMES: dict[str, str | None] = {
     "datasets": None,
     "edit": "kanx.edits",
     "edits": None,
-    "explain": "kanx.explain",
+    "explain": None,  # a module that can be called
     "layers": None,
     "load": "kanx.persistence",
     "save": "kanx.persistence",

@@ -1,5 +1,7 @@
 """Symmetries and separability: what holds in closed form is found, with its constants."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -141,3 +143,10 @@ def test_what_cannot_be_tested_says_why():
 def test_connected_components():
     assert connected(range(5), [(0, 3), (3, 4), (1, 2)]) == [[0, 3, 4], [1, 2]]
     assert connected([2, 7], []) == [[2], [7]]
+
+
+def test_the_functions_are_there_at_first_use():
+    code = (
+        "import kanx; kanx.explain.structure, kanx.explain.stability; assert callable(kanx.explain)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

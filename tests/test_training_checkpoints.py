@@ -1,0 +1,162 @@
+"""Long fits are safe: killed, interrupted and resumed ones end as if nothing had happened."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from kanx import KANRegressor
+from kanx.training.checkpoint import fingerprint, load_tree, save_tree
+from kanx.training.interrupt import interruptible
+
+SCRIPT = """
+import os, signal, sys
+import numpy as np, torch
+torch.set_num_threads(1)
+import kanx.training.checkpoint as checkpoint
+import kanx.training.journal as journal
+from kanx import KANRegressor
+
+folder, optimizer, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
+journal.SECONDS = 0
+write, written = checkpoint.write_bytes, 0
+
+def write_and_die(*args):
+    global written
+    written += 1
+    if written == limit:  # between the work of a round and its checkpoint
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(*args)
+
+checkpoint.write_bytes = write_and_die
+rng = np.random.default_rng(0)
+X = rng.uniform(-1, 1, (100, 2))
+y = np.sin(3 * X[:, 0]) * X[:, 1] + 0.05 * rng.standard_normal(100)
+model = KANRegressor(
+    hidden=(2,), n_estimators=2, max_iter=5, optimizer=optimizer, training={"epochs": 5},
+    checkpoint=folder, random_state=0,
+).fit(X, y)
+spread = model.model_.variance(model._matrix(X), noise=True).numpy().ravel()
+np.save(folder + "/found.npy", np.concatenate([model.predict(X), spread]))
+"""
+
+
+def run(folder, optimizer, limit=0):
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-c", SCRIPT, str(folder), optimizer, str(limit)]
+    return subprocess.run(command, check=False).returncode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("optimizer", "limits"), [("lm", (4, 7)), ("adam", (3,)), ("lbfgs", (2,))])
+def test_a_killed_fit_goes_on_bit_for_bit(tmp_path, optimizer, limits):
+    for limit in limits:
+        assert run(tmp_path / "killed", optimizer, limit) == -signal.SIGKILL
+    assert run(tmp_path / "killed", optimizer) == 0
+    assert run(tmp_path / "whole", optimizer) == 0
+    found, expected = (np.load(tmp_path / name / "found.npy") for name in ("killed", "whole"))
+    assert np.array_equal(found, expected)
+
+
+def data():
+    rng = np.random.default_rng(1)
+    X = rng.uniform(-1, 1, (80, 2))
+    return X, X[:, 0] ** 2 + X[:, 1]
+
+
+class Count:
+    """Count the rounds of a fit, and press Ctrl-C in one of them."""
+
+    def __init__(self, press_at=None):
+        self.rounds, self.press_at = 0, press_at
+
+    def setup(self, estimator, context):
+        """Nothing to set up."""
+
+    def teardown(self, estimator, context):
+        """Nothing to tear down."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Nothing to do."""
+
+    def on_fit_task_end(self, estimator, context, *, metadata=None):
+        if context.task_name == "round":
+            self.rounds += 1
+            if self.rounds == self.press_at:
+                signal.raise_signal(signal.SIGINT)
+        return False
+
+
+@pytest.mark.parametrize("optimizer", ["lm", "adam"])
+def test_a_finished_fit_is_read_again_and_a_changed_one_is_not(tmp_path, optimizer):
+    X, y = data()
+    options = {"hidden": "additive", "optimizer": optimizer, "training": {"epochs": 3}}
+    path = tmp_path / "run"
+    first = KANRegressor(checkpoint=path, max_iter=6, **options).fit(X, y)  # its seed is kept too
+    counter = Count()
+    again = KANRegressor(checkpoint=path, max_iter=6, **options).set_callbacks(counter).fit(X, y)
+    assert np.array_equal(again.predict(X), first.predict(X))
+    assert counter.rounds == 0
+    other = KANRegressor(checkpoint=path, max_iter=6, **options).fit(X, -y)
+    assert np.corrcoef(other.predict(X), -y)[0, 1] > np.corrcoef(other.predict(X), y)[0, 1]
+
+
+@pytest.mark.parametrize("optimizer", ["lm", "adam"])
+def test_control_c_leaves_a_model_that_can_be_used(optimizer):
+    X, y = data()
+    model = KANRegressor(
+        hidden="additive", optimizer=optimizer, training={"epochs": 30}, random_state=0
+    ).set_callbacks(Count(press_at=2))
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X, y)
+    assert np.isfinite(model.predict(X, return_std=True)).all()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_control_c_ends_the_fit_at_once():
+    def press_twice():
+        with interruptible() as interruption:
+            signal.raise_signal(signal.SIGINT)
+            assert interruption()
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        press_twice()
+
+
+def test_trees_come_back_bit_for_bit(tmp_path):
+    tree = {
+        "a": [torch.rand(3), None, 0.1, True, "text"],
+        1: {"nested": torch.arange(2), 2: float("inf")},
+        "empty": torch.zeros(0, 2),
+    }
+    save_tree(tree, tmp_path / "tree")
+    back = load_tree(tmp_path / "tree")
+    assert list(back) == ["a", 1, "empty"]
+    assert torch.equal(back["a"][0], tree["a"][0])
+    assert back["a"][1:] == tree["a"][1:]
+    assert back[1][2] == float("inf") and torch.equal(back[1]["nested"], tree[1]["nested"])
+    assert load_tree(tmp_path / "absent") is None
+    (tmp_path / "tree").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match="no checkpoint of kanx"):
+        load_tree(tmp_path / "tree")
+
+
+def test_fingerprints_tell_inputs_apart():
+    one, other = torch.zeros(2), torch.zeros(2).double()
+    names = [fingerprint(parts) for parts in ([one], [other], [one, 1], [one, "1"], [{"b": 1}])]
+    assert len(set(names)) == len(names)
+    assert fingerprint([one, {"a": 1, "b": 2}]) == fingerprint([one.clone(), {"b": 2, "a": 1}])
+
+
+def test_a_checkpoint_must_be_a_folder(tmp_path):
+    X, y = data()
+    (tmp_path / "file").write_text("something")
+    with pytest.raises(NotADirectoryError, match="must name a folder"):
+        KANRegressor(checkpoint=tmp_path / "file").fit(X, y)
+    with pytest.raises(FileNotFoundError):
+        KANRegressor(checkpoint=tmp_path / "no" / "folder").fit(X, y)

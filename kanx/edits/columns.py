@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -43,14 +43,22 @@ def columns_of_layer(layer: KANLayer) -> list[Column]:
 def single(column: Column) -> EdgeFamily:
     """Copy one input's edges into a bundle of their own.
 
-    Poles that a group of inputs shares become the input's own.
+    Poles that a group of inputs shares become the input's own, and so do the functions that the
+    elements of a set share.
     """
+    if is_tied(column.bundle):
+        return _own_functions(column)
     spec = column.spec()
     if isinstance(column.bundle, SharedPade):
         spec["groups"] = None
     bundle = new_bundle(spec, 1, column.bundle.out_features, column.bundle)
     copy_columns(bundle, [_with_own_poles(column)])
     return bundle
+
+
+def is_tied(bundle: EdgeFamily) -> bool:
+    """Say whether the inputs of a bundle share their functions, as the elements of a set do."""
+    return bundle.name == "shared"
 
 
 def new_bundle(
@@ -129,7 +137,15 @@ def copy_columns(
     sources : sequence of Column
     outputs, places : sequence of int, optional
         See `compose`.
+
+    Raises
+    ------
+    ValueError
+        If something that edges share differs, or only some of the inputs that share come along.
     """
+    if is_tied(target):
+        _copy_tied(target, sources, outputs, places)
+        return
     states = {id(column.bundle): column.bundle.state_dict() for column in sources}
     axes = tensor_axes(target)
     own = target.state_dict()
@@ -164,6 +180,41 @@ def copy_columns(
             own[name].index_copy_(out_axis, index, value.to(own[name]))
         if isinstance(target, SharedPade) and target.groups is None:
             target.group_of.copy_(torch.arange(len(sources)))
+
+
+def _copy_tied(
+    target: EdgeFamily,
+    sources: Sequence[Column],
+    outputs: Sequence[int] | None,
+    places: Sequence[int] | None,
+) -> None:
+    old = sources[0].bundle
+    whole = [column.place for column in sources] == list(range(old.in_features))
+    if not whole or any(column.bundle is not old for column in sources):
+        raise ValueError(
+            "the elements of a set share their functions; all of them must stay, or go, together"
+        )
+    source, shared = cast(EdgeFamily, old.inner), cast(EdgeFamily, target.inner)
+    inner = [Column(source, k) for k in range(source.in_features)]
+    copy_columns(shared, inner, outputs, places)
+
+
+def _own_functions(column: Column) -> EdgeFamily:
+    """Copy the functions that an input shares with others; padding becomes a missing value."""
+    shared: Any = column.bundle
+    own = single(Column(shared.inner, column.place % shared.inner.in_features))
+    if not shared.padded or getattr(own, "missing", False):
+        return own
+    spec = {**Column(own, 0).spec(), "missing": True}
+    found = new_bundle(spec, 1, own.out_features, own)
+    values = own.stacked_parameters().detach()
+    state = found.state_dict()
+    with torch.no_grad():
+        for name, tensor in own.state_dict().items():
+            if state[name].shape == tensor.shape:
+                state[name].copy_(tensor)
+    found.load_stacked(torch.cat([values, torch.zeros_like(values[:1])]))
+    return found
 
 
 def tensor_axes(bundle: EdgeFamily) -> Axes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from kanx.edits.rebuild import checked_edge, replaced
+from kanx.edits.rebuild import own_edge, replaced
 from kanx.edits.result import Edited, edited
 from kanx.layers import Constraint, project
 from kanx.network import KAN
@@ -46,7 +46,7 @@ def constrain(
     ValueError
         If a constraint is unknown, or no curve of the family keeps them all.
     """
-    index, i, o = checked_edge(network, edge)
+    index, i, o = own_edge(network, edge)
     result = replaced(network, {})
     bundle, place = result.all_layers[index].edge(i)
     project(bundle, place, constraints, outputs=[o])

@@ -55,7 +55,7 @@ def change_family(
     named = inputs is not None
     chosen = None if inputs is None else list(inputs)
 
-    def change(bundles: list[EdgeFamily]) -> list[EdgeFamily]:
+    def change(bundles: list[EdgeFamily], inputs: list[list[int]]) -> list[EdgeFamily]:
         found = [
             bundle if isinstance(bundle, Lookup) and not named else _like(bundle, asked)
             for bundle in bundles

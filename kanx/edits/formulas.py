@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanx.edits.columns import Column, columns_of_layer, copy_columns, new_bundle, single
 from kanx.edits.parts import lean
-from kanx.edits.rebuild import Edge, checked_edge, rebuilt_layer, replaced
+from kanx.edits.rebuild import Edge, own_edge, rebuilt_layer, replaced
 from kanx.edits.result import Edited, edited
 from kanx.edits.transfer import transfer
 from kanx.layers import Composite, EdgeFamily, Lookup
@@ -56,7 +56,7 @@ def set_formula(
     ValueError
         If the function is unknown, a constant is missing, or the input holds categories.
     """
-    edge = checked_edge(network, edge)
+    edge = own_edge(network, edge)
     bundle = _numeric(network, edge)
     one = _single_output(bundle, {"family": "symbolic", "function": function})
     if constants is None:
@@ -99,7 +99,7 @@ def set_curve(
     ValueError
         If the family is unknown or the input holds categories.
     """
-    edge = checked_edge(network, edge)
+    edge = own_edge(network, edge)
     bundle = _numeric(network, edge)
     one = _single_output(bundle, {"family": spec} if isinstance(spec, str) else spec)
     transfer([(_only(bundle, edge[2]), one)])

@@ -113,7 +113,7 @@ def _resize(
     if size is not None and size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
 
-    def change(bundles: list[EdgeFamily]) -> list[EdgeFamily]:
+    def change(bundles: list[EdgeFamily], inputs: list[list[int]]) -> list[EdgeFamily]:
         pairs: list[Pair] = []
         found = [_resized(bundle, size, finer, pairs) for bundle in bundles]
         transfer(pairs)

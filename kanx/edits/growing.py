@@ -135,7 +135,9 @@ def deepen(
     if not 0 <= position <= count:
         raise IndexError(f"position must lie between 0 and {count}, got {position}")
     if position == 0 and any(
-        isinstance(bundle, Lookup) or getattr(bundle, "missing", False)
+        isinstance(bundle, Lookup)
+        or getattr(bundle, "missing", False)
+        or getattr(bundle, "padded", False)
         for bundle in network.layers[0].bundles
     ):
         raise ValueError(

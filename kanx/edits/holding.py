@@ -67,10 +67,11 @@ class HoldingClimb(Climb):
             self._hold()
 
     def _hold(self) -> None:
-        for index, i, o in self.edges:
-            bundle, place = self.coordinates.network.all_layers[index].edge(i)
-            with torch.no_grad():
-                bundle.mask[place, o] = 1
+        for index, layer in enumerate(self.coordinates.network.all_layers):
+            mask = layer.mask.clone()
+            for _, i, o in (edge for edge in self.edges if edge[0] == index):
+                mask[i, o] = 1
+            layer.set_mask(mask)
         self.w = self.w.clone()
         self.w[self.kept] = self.values
         self.coordinates.write(self.w)

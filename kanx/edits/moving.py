@@ -73,14 +73,13 @@ def move_grids(
     result = network
     for index in chosen_layers(network, layers):
         entering = x if index == len(network.layers) else activations[index]
-        columns = range(entering.shape[1]) if chosen is None else chosen
 
         def change(
-            bundles: list[EdgeFamily], values: Tensor = entering, columns: Iterable[int] = columns
+            bundles: list[EdgeFamily], inputs: list[list[int]], values: Tensor = entering
         ) -> list[EdgeFamily]:
             found = [
-                _moved(bundle, values[:, i], uniform, domains)
-                for bundle, i in zip(bundles, columns, strict=True)
+                _moved(bundle, values[:, own].flatten(), uniform, domains)
+                for bundle, own in zip(bundles, inputs, strict=True)
             ]
             transfer(
                 [(old, new) for old, new in zip(bundles, found, strict=True) if new is not old]

@@ -18,7 +18,7 @@ def without_dead_parts(network: KAN) -> KAN:
     if not any(isinstance(bundle, Composite) for _, bundle, _ in network.bundles()):
         return network
 
-    def change(bundles: list[EdgeFamily]) -> list[EdgeFamily]:
+    def change(bundles: list[EdgeFamily], inputs: list[list[int]]) -> list[EdgeFamily]:
         return [lean(bundle) if isinstance(bundle, Composite) else bundle for bundle in bundles]
 
     return change_columns(network, change)

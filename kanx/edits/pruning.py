@@ -58,6 +58,11 @@ def prune_edges(network: KAN, edges: Iterable[Sequence[int]], *, x: Tensor | Non
                 add_to_output(result, index, o, mean[i, o])
             mask[i, o] = 0
         result.all_layers[index].set_mask(mask)
+        if not torch.equal(result.all_layers[index].mask, mask):
+            raise ValueError(
+                f"some edges of layer {index} are shared by several inputs, the elements of a set; "
+                "prune those of all of them together"
+            )
     return edited(network, result, x)
 
 

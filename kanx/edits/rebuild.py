@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kanx.edits.columns import Column, columns_of_layer, compose, single
+from kanx.edits.columns import (
+    Column,
+    columns_of_layer,
+    compose,
+    is_tied,
+    new_bundle,
+    single,
+)
 from kanx.layers import EdgeFamily, KANLayer
 from kanx.network import KAN
 from kanx.nodes import Nodes
@@ -55,7 +63,7 @@ def replaced(
 
 def change_columns(
     network: KAN,
-    change: Callable[[list[EdgeFamily]], list[EdgeFamily]],
+    change: Callable[[list[EdgeFamily], list[list[int]]], list[EdgeFamily]],
     layers: int | Iterable[int] | None = None,
     inputs: Iterable[int] | None = None,
 ) -> KAN:
@@ -66,7 +74,8 @@ def change_columns(
     network : KAN
     change : callable
         Takes the edges of the chosen inputs of one layer, each a bundle of one input (a copy), and
-        returns as many bundles of one input; one that it returns itself stays.
+        for each the inputs that it stands for: one, or all elements of a set that share it.
+        Returns as many bundles of one input; one that it returns itself stays.
     layers : int or iterable of int, optional
         Indices into ``network.all_layers``, in which the skip layer is the last; all by default.
     inputs : iterable of int, optional
@@ -87,12 +96,45 @@ def change_columns(
             raise IndexError(
                 f"layer {index} has {layer.in_features} inputs, counted from 0; got {chosen}"
             )
-        before = [single(columns[i]) for i in chosen]
-        for i, old, new in zip(chosen, before, change(before), strict=True):
+        alone = [i for i in chosen if not is_tied(columns[i].bundle)]
+        before = [single(columns[i]) for i in alone]
+        changed = change(before, [[i] for i in alone]) if alone else []
+        for i, old, new in zip(alone, before, changed, strict=True):
             if new is not old:
                 columns[i] = Column(new, 0)
+        for bundle, members in zip(layer.bundles, layer.columns, strict=True):
+            if is_tied(bundle) and set(members) & set(chosen):
+                _change_tied(bundle, members, set(chosen), columns, change)
         fresh[index] = rebuilt_layer(layer, columns)
     return replaced(network, fresh)
+
+
+def _change_tied(
+    bundle: EdgeFamily,
+    members: list[int],
+    chosen: set[int],
+    columns: list[Column],
+    change: Callable[[list[EdgeFamily], list[list[int]]], list[EdgeFamily]],
+) -> None:
+    """Change the functions that the elements of a set share, in the list of columns."""
+    if not chosen >= set(members):
+        raise ValueError(
+            f"the inputs {members} are elements of a set that share their functions; choose all of "
+            "them or none"
+        )
+    inner: Any = bundle.get_submodule("inner")
+    features = inner.in_features
+    before = [single(Column(inner, k)) for k in range(features)]
+    after = change(before, [members[k::features] for k in range(features)])
+    layer = compose([Column(new, 0) for new in after], bundle.out_features, None)
+    if len(layer.bundles) != 1:
+        raise ValueError("the features of the elements of a set need edges of one specification")
+    spec = Column(bundle, 0).spec()
+    spec["inner"] = Column(layer.bundles[0], 0).spec()
+    fresh = new_bundle(spec, bundle.in_features, bundle.out_features, bundle)
+    fresh.get_submodule("inner").load_state_dict(layer.bundles[0].state_dict())
+    for place, i in enumerate(members):
+        columns[i] = Column(fresh, place)
 
 
 def rebuilt_layer(layer: KANLayer, columns: Sequence[Column]) -> KANLayer:
@@ -143,6 +185,25 @@ def checked_edge(network: KAN, edge: Sequence[int]) -> Edge:
         raise IndexError(
             f"layer {index} has {layer.in_features} inputs and {layer.out_features} outputs, "
             f"counted from 0; there is no edge {(index, i, o)}"
+        )
+    return index, i, o
+
+
+def own_edge(network: KAN, edge: Sequence[int]) -> Edge:
+    """Check an edge ``(layer, input, output)`` whose function no other edge shares.
+
+    Raises
+    ------
+    IndexError
+        If there is no such edge.
+    ValueError
+        If elements of a set share it.
+    """
+    index, i, o = checked_edge(network, edge)
+    if is_tied(network.all_layers[index].edge(i)[0]):
+        raise ValueError(
+            f"the function of edge {(index, i, o)} is shared by the elements of a set and cannot "
+            "be changed for one of them"
         )
     return index, i, o
 

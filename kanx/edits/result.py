@@ -61,6 +61,6 @@ def probe(network: KAN, rows: int = ROWS) -> Tensor:
             low, high = bundle.lower[place].double(), bundle.upper[place].double()
             reach = (1 + 2 * BEYOND) * (high - low)
             found[:, i] = low - BEYOND * (high - low) + share[:, i] * reach
-        if getattr(bundle, "missing", False):
+        if getattr(bundle, "missing", False) or getattr(bundle, "padded", False):
             found[(torch.arange(rows) + 7 * i) % 20 == 0, i] = torch.nan
     return found.to(next(network.parameters()))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kanx.edits.rebuild import add_to_bias, bias_of, checked_edge, replaced
+from kanx.edits.rebuild import add_to_bias, bias_of, own_edge, replaced
 from kanx.edits.result import Edited, edited
 from kanx.layers import (
     Cauchy,
@@ -66,7 +66,7 @@ def scale_curves(bundle: EdgeFamily, factor: Tensor) -> None:
 def scale_outputs(layer: KANLayer, factor: Tensor) -> None:
     """Multiply the sums of a layer, curves and biases, by factors ``(out,)``, in place."""
     for bundle in layer.bundles:
-        scale_curves(bundle, factor.expand(bundle.in_features, -1))
+        scale_curves(bundle, factor[None])
     if layer.bias is not None:
         with torch.no_grad():
             layer.bias.mul_(factor.to(layer.bias))
@@ -99,7 +99,7 @@ def damp(network: KAN, edge: Sequence[int], factor: float, *, x: Tensor | None =
     TypeError
         If the family has no parameters that scale its curves.
     """
-    index, i, o = checked_edge(network, edge)
+    index, i, o = own_edge(network, edge)
     layer = network.all_layers[index]
     bundle, place = layer.edge(i)
     mean = mean_curves(network, index, x)[i, o]
@@ -108,7 +108,7 @@ def damp(network: KAN, edge: Sequence[int], factor: float, *, x: Tensor | None =
     factors = torch.ones(bundle.in_features, bundle.out_features).to(bundle.lower)
     factors[place, o] = factor
     scale_curves(target, factors)
-    shift = (1 - factor) * mean * bundle.mask[place, o]
+    shift = (1 - factor) * mean
     add_to_output(result, index, o, shift)
     return edited(network, result, x)
 

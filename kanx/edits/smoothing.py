@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanx.edits.columns import columns_of_layer, single
-from kanx.edits.rebuild import checked_edge, replaced
+from kanx.edits.rebuild import own_edge, replaced
 from kanx.edits.result import Edited, edited
 from kanx.edits.transfer import quadrature
 from kanx.layers import EdgeFamily, LinearFamily
@@ -52,7 +52,7 @@ def smooth(
     TypeError
         If the family does not hold straight lines, or is not linear in its coefficients.
     """
-    index, i, o = checked_edge(network, edge)
+    index, i, o = own_edge(network, edge)
     if not 0 <= roughness <= 1:
         raise ValueError(f"roughness must lie between 0 and 1, got {roughness}")
     bundle = single(columns_of_layer(network.all_layers[index])[i]).double().cpu()

@@ -54,7 +54,7 @@ def main():
         sheet.paste(image, (k * (light.width + gap), 0))
     sheet.quantize(128).save(DOCS / "pages.png", optimize=True)
 
-    network = kanx.KANRegressor(hidden=("kst", 1), n_estimators=1, max_iter=25, random_state=0)
+    network = kanx.KANRegressor(hidden=("kst", 1), n_estimators=1, max_iter=15, random_state=0)
     plots.animate_training(network, X, y, DOCS / "training.gif")
 
 

@@ -21,8 +21,8 @@ def make_sparse_polynomial(
 ) -> Dataset:
     """Draw a random polynomial with few monomials of many standard normal variables.
 
-    The task of the SLAF paper's support recovery: y = sum_t c_t prod_j x_j^(e_tj), where each
-    monomial's variables are drawn with replacement and |c_t| is uniform on [1/2, 3/2].
+    The task of the SLAF paper's support recovery: ``y = sum_t c_t prod_j x_j^(e_tj)``, where
+    each monomial's variables are drawn with replacement and ``|c_t|`` is uniform on [1/2, 3/2].
 
     Parameters
     ----------

@@ -79,6 +79,6 @@ def share_notes(paths: Importances, terms: Interactions) -> list[str]:
     return [
         f"Along the paths {100 * along[j]:.0f} % of the variance comes in through "
         f"{paths.names[j]}, by the analysis of variance {100 * due[j]:.0f} % is due to it: curves "
-        "of the same input partly cancel each other on their way, or inputs go together. "
+        "partly cancel each other on their way, or go together. "
         "Believe the latter (`interactions.features`) about what the model does."
     ]

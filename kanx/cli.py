@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader has gone (kanx predict ... | head); keep the interpreter's exit silent too
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         if arguments.traceback:
             traceback.print_exc()
         print(f"kanx {arguments.command}: {' '.join(str(error).split())}", file=sys.stderr)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
 import numpy as np
+
+from kanx.memory import require_bytes
 
 __all__ = [
     "CsvError",
@@ -27,6 +30,7 @@ __all__ = [
 MISSING = frozenset({"", "?", "na", "n/a", "nan", "null"})  # compared in lower case
 DELIMITERS = ",;\t|"
 SAMPLE_ROWS = 200
+BYTES_PER_BYTE = 12  # of a file: a cell of six letters is an object of sixty bytes and more
 # a column of at least this share of numbers is numeric, and the other entries are mistakes
 NUMERIC_SHARE = 0.5
 
@@ -104,7 +108,7 @@ class Table:
         return len(next(iter(self.columns.values())))
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_csv(path: str | os.PathLike[str], header: str = "auto") -> Iterator[Reader]:
     """Open a CSV file and find its delimiter and header.
 
@@ -160,7 +164,10 @@ def read_table(
     CsvError
         As `open_csv`; if there are no rows, a numeric column holds text or infinity, or a column
         in `categorical` does not exist.
+    MemoryError
+        If the table will not fit.
     """
+    _require_memory(path)
     with open_csv(path, header) as reader:
         kept = {reader.names[place_of(reader.names, wanted)] for wanted in categorical}
         rows = Rows([], [])
@@ -269,6 +276,14 @@ def _is_header(rows: list[tuple[int, list[str]]]) -> bool:
     return not any(name in column for name, column in zip(names, columns, strict=True))
 
 
+def _require_memory(path: str | os.PathLike[str]) -> None:
+    """Refuse a file whose cells, as text and as numbers, will not fit."""
+    with contextlib.suppress(OSError):  # a file that is not there has its own message
+        needed = BYTES_PER_BYTE * os.stat(path).st_size
+        advice = "Take fewer rows or columns; kanx predict reads files of any size."
+        require_bytes(needed, f"reading {path}", advice)
+
+
 def _opened(path: str | os.PathLike[str]) -> TextIO:
     try:
         return open(path, encoding="utf-8-sig", newline="")  # -sig drops the mark Excel writes
@@ -316,7 +331,7 @@ def _delimiter(sample: list[str]) -> str:
 
 def _unique(path: str, names: list[str]) -> list[str]:
     filled = [name or f"x{j}" for j, name in enumerate(names)]
-    twice = sorted({name for name in filled if filled.count(name) > 1})
+    twice = sorted(name for name, count in Counter(filled).items() if count > 1)
     if twice:
         raise CsvError(f"{path}: column names must differ, but {twice} appear more than once")
     return filled

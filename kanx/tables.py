@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,7 @@ def column_names(X: Any) -> list[str] | None:
         names = list(X.columns)
     else:
         return None
-    twice = sorted({str(n) for n in names if names.count(n) > 1})
+    twice = sorted(str(name) for name, count in Counter(names).items() if count > 1)
     if twice:
         raise ValueError(f"column names must be unique; these appear more than once: {twice}")
     return names

@@ -115,3 +115,36 @@ def test_the_loader_never_executes(tmp_path):
     kanx.save(KAN([2, 1], random_state=0), path)
     load_model(rewrite(path.read_bytes(), change))
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_table_that_will_not_fit_is_refused_in_one_line(tmp_path, capsys):
+    from kanx.cli import main
+
+    path = tmp_path / "large.csv"
+    with open(path, "wb") as file:
+        file.write(b"a,b\n1,2\n")
+        file.truncate(1 << 42)
+    status = main(["fit", str(path), "--target", "b", "--out", str(tmp_path / "out")])
+    assert status == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "of memory" in said[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hundred_thousand_columns(tmp_path):
+    import numpy as np
+
+    from kanx.csv_table import CsvError, read_table
+    from kanx.tables import column_names, columns_of
+
+    count = 100_000
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(f"c{j}" for j in range(count)) + "\n" + ",".join(["1"] * count) + "\n")
+    columns = read_table(path, header="yes").columns
+    assert len(columns) == count
+    assert len(column_names(columns)) == len(columns_of(columns)) == count
+    path.write_text(",".join(["c"] * count) + "\n")
+    with pytest.raises(CsvError, match="must differ"):
+        read_table(path, header="yes")
+    assert np.isfinite(columns["c99999"]).all()

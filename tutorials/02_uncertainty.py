@@ -21,9 +21,10 @@ rng = np.random.default_rng(0)
 # %%
 time = np.concatenate([rng.uniform(0, 0.4, 60), rng.uniform(0.7, 1, 40)])
 signal = np.sin(7 * time) + rng.normal(0, 0.15, len(time))
-model = kanx.KANRegressor(edge="gp", random_state=0).fit({"time": time}, signal)
+even = {"adaptive": False, "control_points": 12}  # control points in the gap, too
+model = kanx.KANRegressor(edge="gp", edge_options=even, random_state=0).fit({"time": time}, signal)
 
-grid = np.linspace(-0.1, 1.1, 300)
+grid = np.linspace(time.min(), time.max(), 300)
 mean, std = model.predict({"time": grid}, return_std=True)
 
 # %%
@@ -36,8 +37,11 @@ ax.set(xlabel="time", ylabel="signal")
 legend = ax.legend(frameon=False)
 
 # %% [markdown]
-# The band widens in the gap. Beyond the data the curve continues as a straight line; such rows are
-# flagged, since no band can promise anything there.
+# The band widens in the gap. By default, control points follow the data, which is better where the
+# data are dense and worse in a gap; `adaptive=False` spreads them evenly.
+#
+# Beyond the data a curve continues as a straight line. Such rows are flagged, and `predict` warns
+# of them, since no band can promise anything there.
 
 # %%
 view = kanx.explain(model, {"time": time})
@@ -111,4 +115,5 @@ with torch.no_grad():
 fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.fill_between(t, value - 2 * spread, value + 2 * spread, alpha=0.25)
 ax.plot(t, value)
+labels = ax.set(xlabel="normalised input t", ylabel="curve")
 dots = ax.plot(layer.control_positions[0], layer.stacked_parameters()[:, 0, 0].detach(), "o")

@@ -7,6 +7,8 @@
 # The table is made up, so that we know the truth: rents of flats.
 
 # %%
+import warnings
+
 import numpy as np
 import pandas as pd
 
@@ -84,7 +86,10 @@ ax = view.plot_local(row)
 strange = pd.DataFrame(
     {"area": [300.0], "built": [1960.0], "district": ["moon"], "balcony": [True]}
 )
-print(model.predict(strange))
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    print(model.predict(strange))
+print(said[0].message)
 pd.DataFrame(view.out_of_range(strange), columns=view.names)
 
 # %% [markdown]

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Saving, export and serving
 #
-# Ways to take a model elsewhere: a file for kanx, a formula for anything, a plain torch module.
+# Ways to take a model elsewhere: a file for kanx, a formula for anything, the model as plain code.
 
 # %%
 import tempfile
@@ -57,24 +57,27 @@ print(law.to_python("log_odds"))
 print(law.to_sql())
 
 # %% [markdown]
-# ## A torch module
+# ## The whole model, without kanx
 #
-# The network alone, for your own serving code: `torch.export` and `torch.compile` take it as they
-# take any module. Its inputs are the encoded columns, in order.
+# `kanx.export` writes the model itself: as a Python module that needs only numpy, as C, JavaScript
+# or SQL, as ONNX or as a torch program. Each says how far it is from the original.
 
 # %%
-import torch
+import importlib.util
 
-network = model.network_
-example = torch.tensor(X.to_numpy()[:8])
-program = torch.export.export(
-    network, (example,), dynamic_shapes=({0: torch.export.Dim("rows", min=2)},)
-)
-torch.export.save(program, folder / "network.pt2")
-served = torch.export.load(folder / "network.pt2").module()
-with torch.no_grad():
-    probability = torch.sigmoid(served(torch.tensor(X.to_numpy()))[:, 0]).numpy()
-print(f"largest difference: {np.abs(probability - model.predict_proba(X)[:, 1]).max():.1e}")
+from kanx import export
+
+(folder / "plain.py").write_text(export.to_numpy(model), encoding="utf-8")
+spec = importlib.util.spec_from_file_location("plain", folder / "plain.py")
+plain = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(plain)
+print(plain.__doc__)
+difference = plain.predict_columns(X.to_dict("list")) - model.predict_proba(X)
+print(f"largest difference here: {abs(difference).max():.1e}")
+
+# %%
+for name, text in {"C": export.to_c(model), "SQL": export.to_sql(model, "patients")}.items():
+    print(f"{name}: {len(text) / 1e3:.0f} kB")
 
 # %% [markdown]
 # ## Behind a web server

@@ -121,7 +121,8 @@ class KANClassifier(ClassifierMixin, KANEstimator):
         """Let the model see further rows; the first call is `fit`.
 
         The posterior so far is the prior of the new rows; smoothness, ranges and categories stay
-        as the first batch has shown them.
+        as the first batch has shown them, and what it gave no reason for stays out: it should hold
+        some rows of every class.
 
         Parameters
         ----------

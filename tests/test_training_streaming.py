@@ -29,7 +29,7 @@ def cut(X, y, size=120):
 
 
 def test_every_source_of_the_same_rows_gives_the_same_model(data, tmp_path):
-    X, y = data
+    X, y = (part[:240] for part in data)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     listed = KANRegressor(training=TRAINING, **FAST).fit(cut(X, y)).score(X, y)
@@ -162,18 +162,16 @@ def test_partial_fit_of_classes_counts_and_a_diagonal_posterior(data, monkeypatc
     monkeypatch.setattr("kanx.training.evidence.DENSE_LIMIT", 10)
     X, y = data
     labels = np.digitize(y, [-0.5, 0.5])
-    order = np.argsort(labels == 2, kind="stable")  # the last class comes last
-    X, y, labels = X[order], y[order], labels[order]
-    model = KANClassifier(**FAST).partial_fit(X[:250], labels[:250], classes=[0, 1, 2])
+    model = KANClassifier(**FAST).partial_fit(X[:40], labels[:40], classes=[0, 1, 2])
     assert model.model_.members[0].posterior.is_diagonal
     before = model.score(X, labels)
-    assert model.partial_fit(X[250:], labels[250:]).score(X, labels) > before
+    assert model.partial_fit(X[40:], labels[40:]).score(X, labels) > before
     with pytest.raises(ValueError, match="none of the classes"):
         model.partial_fit(X[:2], [5, 6])
     counts = np.random.default_rng(0).poisson(np.exp(1 + y))
-    model = KANRegressor(loss="poisson", **FAST).partial_fit(X[:250], counts[:250])
+    model = KANRegressor(loss="poisson", **FAST).partial_fit(X[:40], counts[:40])
     before = model.score(X, counts)
-    assert model.partial_fit(X[250:], counts[250:]).score(X, counts) > before
+    assert model.partial_fit(X[40:], counts[40:]).score(X, counts) > before
     with pytest.raises(ValueError, match="targets"):
         model.partial_fit(X[:5], np.ones((5, 2)))
 

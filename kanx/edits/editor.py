@@ -352,7 +352,7 @@ class Editor:
             (fresh.outputs(self._x) - model.outputs(self._x)).abs().max().item(),
             before,
             scores(candidate, *self._scored),
-            len(self._scored[1]),
+            len(np.asarray(self._scored[1])),
             self._held_out,
         )
         fresh.history = [*model.history, edit.to_dict()]

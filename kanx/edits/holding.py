@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanx.edits.rebuild import Edge, checked_edge
 from kanx.network import KAN
-from kanx.training.climb import Climb
+from kanx.training.climb import Climb, Snapshot
 from kanx.training.coordinates import Coordinates
 from kanx.training.evidence import Fit
 from kanx.training.losses import Loss
@@ -58,13 +58,17 @@ class HoldingClimb(Climb):
         self.values = before[self.kept]
         self._hold()
 
-    def descend(self, iterations: int = 4) -> float:
+    def descend(self, iterations: int | None = None) -> float:
         return super().descend(0 if self.still else iterations)
 
     def prune(self, groups: Tensor) -> None:
         if not self.still:
             super().prune(groups)
             self._hold()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        super().restore(snapshot)
+        self._hold()
 
     def _hold(self) -> None:
         for index, layer in enumerate(self.coordinates.network.all_layers):
@@ -117,24 +121,25 @@ def fit_holding(
             "prune it first"
         )
     climb = HoldingClimb(network, x, y, loss, weight, held, still)
-    trace = [climb.descend()]
+    trace: list[float] = []
+    best, best_round = None, 0
     enough = max(1e-4 * weight.sum().item(), 0.05)
-    while len(trace) < rounds and not _has_settled(trace, enough):
-        climb.update()
+    while len(trace) < rounds and len(trace) - best_round < PATIENCE:
+        if trace:
+            climb.update()
         trace.append(climb.descend())
+        if best is None or trace[-1] > best.evidence + enough:
+            best, best_round = climb.snapshot(), len(trace)
+    settled = len(trace) - best_round >= PATIENCE
+    if best is not None and best.evidence > climb.evidence and not still:
+        climb.restore(best)
     if not still:
         average_where_never_missing(network, x, weight)
     old = climb.posterior
     posterior = Posterior(
         Coordinates(network), old.living, old.covariance, old.precision, old.noise_precision
     )
-    settled = _has_settled(trace, enough)
     return Fit(network, posterior, climb.evidence, climb.loss, trace, settled)
-
-
-def _has_settled(trace: list[float], enough: float) -> bool:
-    recent = trace[-PATIENCE:]
-    return len(recent) == PATIENCE and max(recent) - min(recent) < enough
 
 
 def _coordinates_of(coordinates: Coordinates, edges: Iterable[Edge]) -> Tensor:
@@ -144,5 +149,5 @@ def _coordinates_of(coordinates: Coordinates, edges: Iterable[Edge]) -> Tensor:
         for block in coordinates.layer_blocks(index):
             if i in block.columns:
                 own = flags[block.start : block.stop].view(block.shape)
-                own[:, block.columns.index(i), o] = True
+                own[:, block.columns.index(i) % block.shape[1], o] = True
     return flags

@@ -4,6 +4,8 @@ They give what the plain tensor code of the layers gives, without a tensor of th
 basis:
 
 ================  =============================================================================
+`blocked`         any family that is linear in its coefficients, in plain PyTorch: blocks of
+                  rows, the basis recomputed in the backward pass
 `spline`          B-splines and piecewise linear curves on a CPU, by a small C++ kernel that
                   touches only the coefficients whose functions are not zero; see `compiler`
 ================  =============================================================================

@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 Report = Callable[[Archive], None]
 MOST_DIMENSIONS = 3
 MOST_POLYNOMIAL_TERMS = 16
+EXPONENT_BIC = 3.0  # of a simple rational
 MOST_QUOTIENTS = 8  # hypotheses whose coordinates are tried for exact quotients
 RIVAL_BIC = 12.0  # hypotheses this close to the best are all tried before the search may stop
 
@@ -48,7 +49,7 @@ class Hypothesis:
     units : list of RidgeUnit
         Fitted units, best first.
     score : float
-        BIC of the best unit; lower is better.
+        BIC of the best unit, or what a formula may reach if it is noisy; lower is better.
     is_noisy : bool
         Whether the best unit leaves noise rather than misfit or rounding error.
     """
@@ -120,9 +121,12 @@ class Search:
         champion = self.archive.champion()
         if champion is None or self.best_score is None or not self.archive.is_solved():
             return False
+        if champion.tree.exponent_positions:
+            return False  # exponents that are no rationals may imitate another function
         n_rows = self.data.n_rows
         count = len(champion.tree.constants)
-        return n_rows * np.log(champion.loss) + count * np.log(n_rows) < self.best_score
+        score = n_rows * np.log(champion.loss) + count * np.log(n_rows)
+        return bool(score < self.best_score + RIVAL_BIC)
 
     def _stages(self) -> Iterator[Callable[[], None]]:
         """Yield the stages, cheapest first."""
@@ -138,6 +142,8 @@ class Search:
         if hypotheses and not hypotheses[0].is_noisy:
             yield from self._quotients(hypotheses[:MOST_QUOTIENTS])
         near = [h for h in hypotheses if h.score < self.best_score + RIVAL_BIC][:3]
+        if near and near[0].is_noisy:
+            near.sort(key=lambda h: h.n_groups + len(h.search.coordinates.axes))
         yield lambda: self._name_all(near)
         yield from self._naming(hypotheses[len(near) : 2])
         yield from self._naming(hypotheses[:1], deep=True)
@@ -165,9 +171,9 @@ class Search:
             yield lambda h=hypothesis: self._name(h, deep)  # type: ignore[misc]
 
     def _name_all(self, rivals: list[Hypothesis]) -> None:
-        """Name every hypothesis that the data hardly tell apart before any is believed."""
+        """Name the hypotheses that the data hardly tell apart, until a law is found."""
         for hypothesis in rivals:
-            if not (self.deadline.passed or self.archive.is_exact()):
+            if not (self.deadline.passed or self._is_solved()):
                 self._name(hypothesis)
 
     def _baselines(self) -> None:
@@ -214,8 +220,12 @@ class Search:
             units = search.units(n_groups)
             if units:
                 surface, _ = search.best_projection(units[0].gate, units[0].directions)
-                score = surface.score + search.n_exponents(n_groups) * np.log(n_rows)
-                found.append(Hypothesis(search, n_groups, units, score, _leaves_noise(surface)))
+                is_noisy, exponents = _leaves_noise(surface), search.n_exponents(n_groups)
+                if is_noisy:
+                    score = _promise(surface, n_groups) + EXPONENT_BIC * exponents
+                else:
+                    score = surface.score + exponents * np.log(n_rows)
+                found.append(Hypothesis(search, n_groups, units, score, is_noisy))
             if units and units[0].loss < 1e-14:
                 break
         return sorted(found, key=lambda h: h.score)
@@ -248,6 +258,17 @@ def _leaves_noise(surface: Projection) -> bool:
         return False
     residual = surface.residual / np.sqrt(problem.weight)
     return neighbour_ratio(surface.coordinates, residual) > MISFIT_RATIO
+
+
+def _promise(surface: Projection, n_groups: int) -> float:
+    """Return the BIC that a formula may reach which fits as well as a surface on noisy data.
+
+    A surface explains one unit of noise per coefficient; a formula needs few constants instead,
+    taken to be one more than it has groups.
+    """
+    problem, (n_rows, size) = surface.problem, surface.q.shape
+    loss = surface.loss / float(np.sum(problem.weight * problem.y**2))
+    return n_rows * float(np.log(loss)) + size + (n_groups + 1) * float(np.log(n_rows))
 
 
 def _merged_trees(merges: list[Merge], n: int) -> list[Tree]:

@@ -16,7 +16,7 @@ from torch import nn
 import kanx
 from kanx.layers import KANLayer
 
-torch.manual_seed(0)
+generator = torch.manual_seed(0)
 
 # %% [markdown]
 # ## Two spirals

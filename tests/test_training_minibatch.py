@@ -55,7 +55,14 @@ def test_lbfgs_reaches_the_exact_optimum_of_a_linear_model():
         9 * design.mT @ design + torch.diag(prior), 9 * design.mT @ rows.y[:, 0]
     )
     options = TrainingOptions(epochs=40, validation_fraction=0)
-    train(network, rows, FixedNoise(torch.tensor([9.0]).double()), options, precision, optimizer="lbfgs")
+    train(
+        network,
+        rows,
+        FixedNoise(torch.tensor([9.0]).double()),
+        options,
+        precision,
+        optimizer="lbfgs",
+    )
     expected = design @ exact
     torch.testing.assert_close(network(rows.x)[:, 0].detach(), expected, rtol=1e-4, atol=1e-5)
 

@@ -141,6 +141,10 @@ class SharedEdges(LinearFamily):
             features = torch.where(absent.unsqueeze(-2), 0, features)
         return features.movedim(-3, -2).flatten(-2)
 
+    def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:
+        weight = (self.coefficients * mask).flatten(0, 1)  # (p * d, out)
+        return self.expand(x).flatten(-2) @ weight
+
     def curves(self, x: Tensor) -> Tensor:
         return self._each(self.inner.curves, x)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from kanx.layers import LinearFamily
+from kanx.layers.registry import family_class
 from kanx.network import KAN
 from kanx.training.coordinates import Coordinates
 
@@ -13,9 +14,15 @@ def random_start(network: KAN, generator: torch.Generator) -> None:
     """Draw the parameters of a network from its prior, scaled for a start; in place.
 
     Hidden values start within about one standard deviation of the domain of the outer curves.
-    Nonlinear families keep the start of their own.
+    Nonlinear families draw the start of their own.
     """
     coordinates = Coordinates(network)
+    for block in coordinates.blocks:
+        bundle = block.bundle
+        if not isinstance(bundle, LinearFamily):
+            family, size = family_class(bundle.name), (bundle.in_features, bundle.out_features)
+            fresh = family(*size, generator=generator, **bundle.config())
+            bundle.load_stacked(fresh.stacked_parameters().detach().to(bundle.lower))
     w = coordinates.read()
     last = len(network.layers) - 1
     for block in coordinates.blocks:

@@ -3,7 +3,8 @@
 from kanx.edits.compacting import compact
 from kanx.edits.connections import is_connected, live_edges, live_inputs
 from kanx.edits.constraining import constrain
-from kanx.edits.editor import Editor, edit
+from kanx.edits.editing import edit
+from kanx.edits.editor import Editor
 from kanx.edits.families import change_family
 from kanx.edits.formulas import set_curve, set_formula
 from kanx.edits.grids import coarsen, refine

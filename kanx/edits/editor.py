@@ -8,20 +8,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from kanx.edits.constraining import constrain
 from kanx.edits.formulas import set_formula
-from kanx.edits.holding import fit_holding
 from kanx.edits.pruning import prune_edges
-from kanx.edits.rebuild import Edge, checked_edge
+from kanx.edits.rebuild import Edge
 from kanx.edits.records import Edit
+from kanx.edits.refitting import refitted, with_model
 from kanx.edits.result import Edited
 from kanx.edits.scaling import damp
 from kanx.edits.smoothing import smooth
-from kanx.edits.targets import encoded_target, scores
+from kanx.edits.targets import checked_weight, encoded_target, scores
 from kanx.edits.terms import Term, describe, edges_of_input, find_edge, find_input
 from kanx.layers import Constraint
 from kanx.model import Model
@@ -71,7 +70,7 @@ class Editor:
         self.model = model
         self._x: Tensor = model._matrix(X)
         self._y = encoded_target(model, y, len(self._x))
-        self._weight = _checked_weight(sample_weight, len(self._x))
+        self._weight = checked_weight(sample_weight, len(self._x))
         self._held_out = X_test is not None
         self._scored = (X, y, sample_weight) if X_test is None else (X_test, y_test, None)
 
@@ -273,12 +272,12 @@ class Editor:
         if self._model.previous is None:
             raise ValueError("there is no edit to undo")
         undone = self.history[-1]
-        self.model = _with_model(self.model, self._model.previous)
+        self.model = with_model(self.model, self._model.previous)
         return undone
 
     def forget(self) -> None:
         """Keep the present model and its history only: smaller files, and nothing to undo."""
-        self.model = _with_model(self.model, replace(self._model, previous=None))
+        self.model = with_model(self.model, replace(self._model, previous=None))
 
     # -- details -----------------------------------------------------------------------------
 
@@ -324,25 +323,9 @@ class Editor:
         before = self.scores
         network = change(copy.deepcopy(model.network).double()).network
         held = [edge for edit in self.history for edge in edit.edges] + own + self._constrained()
-        fit = fit_holding(
-            network,
-            self._x,
-            self._y,
-            model.members[0].loss,
-            self._weight,
-            [checked_edge(network, edge) for edge in held],
-            still=not refit,
-        )
-        fit.network.eval()
-        fresh = Model(
-            model.columns,
-            [fit],
-            model.target_mean,
-            model.target_scale,
-            model.target_names,
-            previous=model,
-        )
-        candidate = _with_model(self.model, fresh)
+        data = (self._x, self._y, self._weight)
+        fresh = refitted(model, network, data, held, still=not refit)
+        candidate = with_model(self.model, fresh)
         edit = Edit(
             name,
             label or self._describe(own[0]),
@@ -362,67 +345,3 @@ class Editor:
     def __repr__(self) -> str:
         lines = [f"Editor of a {type(self.model).__name__}, {len(self.history)} edits"]
         return "\n".join([*lines, *(f"  {k}. {e}" for k, e in enumerate(self.history, 1))])
-
-
-def edit(
-    model: KANEstimator,
-    X: Any,
-    y: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    X_test: Any = None,
-    y_test: ArrayLike | None = None,
-) -> Editor:
-    """Edit a fitted estimator by hand, curve by curve.
-
-    Parameters
-    ----------
-    model : KANRegressor or KANClassifier
-        Fitted; it is not changed.
-    X : table, (rows, features)
-        Rows that everything else is fitted to again, as a rule those of the fit.
-    y : array, (rows,) or (rows, targets)
-    sample_weight : array, (rows,), optional
-    X_test, y_test : table and array, optional
-        Rows that the scores before and after every edit are computed on; without them these are
-        scores on the training rows.
-
-    Returns
-    -------
-    Editor
-
-    Raises
-    ------
-    TypeError
-        If the model is no fitted estimator of kanx.
-    ValueError
-        If X or y does not fit the model.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import kanx
-    >>> X = np.random.default_rng(0).uniform(1, 3, (100, 2))
-    >>> model = kanx.KANRegressor(hidden="additive", random_state=0).fit(X, np.log(X[:, 0]))
-    >>> editor = kanx.edit(model, X, np.log(X[:, 0]))
-    >>> editor.set_formula("x0", "log").edit
-    'set_formula'
-    >>> edited = editor.model
-    """
-    return Editor(model, X, y, sample_weight, X_test, y_test)
-
-
-def _with_model(estimator: KANEstimator, model: Model) -> KANEstimator:
-    """Return a copy of a fitted estimator around another model."""
-    result = copy.copy(estimator)
-    result.model_ = model
-    return result
-
-
-def _checked_weight(sample_weight: ArrayLike | None, rows: int) -> Tensor:
-    if sample_weight is None:
-        return torch.ones(rows, dtype=torch.float64)
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != (rows,) or not np.isfinite(weight).all() or weight.min() < 0:
-        raise ValueError(f"sample_weight must hold {rows} numbers that are not negative")
-    return torch.from_numpy(weight)

@@ -72,3 +72,13 @@ def scores(
         "R2": float(r2_score(y, predicted, sample_weight=sample_weight)),
         "RMSE": float(np.sqrt(square)),
     }
+
+
+def checked_weight(sample_weight: ArrayLike | None, rows: int) -> Tensor:
+    """Return sample weights, ones by default, refusing negative ones."""
+    if sample_weight is None:
+        return torch.ones(rows, dtype=torch.float64)
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (rows,) or not np.isfinite(weight).all() or weight.min() < 0:
+        raise ValueError(f"sample_weight must hold {rows} numbers that are not negative")
+    return torch.from_numpy(weight)

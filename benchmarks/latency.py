@@ -1,7 +1,7 @@
 """Rows per second and single-row latency, beside gradient boosting, in process and exported.
 
 Run ``python benchmarks/latency.py [--rows 200000] [--calls 2000]``; one thread. The same table
-(5 numeric columns with an interaction, 2000 training rows) for all models. Times are CPU times of
+(5 numeric columns with an interaction, 500 training rows) for all models. Times are CPU times of
 the process, which other processes on the machine do not count into; the C code is called through
 ctypes.
 """
@@ -91,10 +91,10 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=2000)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    X, y = table(2000, 0)
+    X, y = table(500, 0)
     test, wanted = table(arguments.rows, 1)
-    additive = KANRegressor(hidden="additive", random_state=0).fit(X, y)
-    deep = KANRegressor(hidden=(4,), n_estimators=2, random_state=0).fit(X, y)
+    additive = KANRegressor(hidden="additive", max_iter=15, random_state=0).fit(X, y)
+    deep = KANRegressor(hidden=(4,), n_estimators=1, max_iter=15, random_state=0).fit(X, y)
     boosting = HistGradientBoostingRegressor(random_state=0).fit(X, y)
     plain = exported(deep).to_dict()
     predictors: dict[str, Predict] = {

@@ -14,7 +14,7 @@ from fuzz.mutate import mutate
 from fuzz.targets import MOST_BYTES, TARGETS, load_model, predict, read_csv, read_formula, seeds
 from kanx import KAN
 
-COUNT = int(os.environ.get("KANX_MUTATIONS", "60"))
+COUNT = int(os.environ.get("KANX_MUTATIONS", "30"))
 pytestmark = pytest.mark.filterwarnings("ignore")
 few = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)

@@ -9,7 +9,7 @@ import numpy as np
 
 import kanx
 
-data = kanx.datasets.make_toy_law("exp_sine", 800, noise=0.02, random_state=0)
+data = kanx.datasets.make_toy_law("exp_sine", 400, random_state=0)
 X_train, X_test, y_train, y_test = data.split(random_state=0)
 print(data.truth)
 
@@ -19,7 +19,7 @@ print(data.truth)
 # The network with one hidden node reads: a curve of each input, added, and one curve of the sum.
 
 # %%
-model = kanx.KANRegressor(hidden=("kst", 1), n_estimators=2, random_state=0).fit(X_train, y_train)
+model = kanx.KANRegressor(hidden=("kst", 1), n_estimators=3, random_state=0).fit(X_train, y_train)
 view = kanx.explain(model, X_train)
 print(f"R² on held-out rows: {model.score(X_test, y_test):.5f}")
 ax = view.plot_network()

@@ -55,7 +55,7 @@ view = kanx.explain(model, X_train)
 ax = view.plot_network()
 
 # %% [markdown]
-# What is left can be read curve by curve: positive values speak for a forgery.
+# What is left can be read curve by curve: positive values speak for a genuine note.
 
 # %%
 figure = view.plot()
@@ -82,7 +82,10 @@ view.counterfactuals(note).to_frame()
 
 # %% [markdown]
 # ## As a formula
+#
+# The classes are separated without a mistake, so constants fitted to the labels would run away.
+# Without labels they follow the network.
 
 # %%
-law = kanx.symbolify(model, X_train, y_train)
+law = kanx.symbolify(model, X_train)
 print(law)

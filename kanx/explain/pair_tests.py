@@ -135,21 +135,27 @@ def _symmetries(x: Array, slopes: Array, usable: Sequence[int]) -> list[Finding]
         for kind in SYMMETRIES:
             if kind == "scaling" and not ((x[:, i] > 0).all() and (x[:, j] > 0).all()):
                 continue
-            left, right = {
-                "translation": (1.0, 1.0),
-                "scaling": (x[:, i], x[:, j]),
-                "rotation": (x[:, j], x[:, i]),
-            }[kind]
+            left, right = _factors(kind, x[:, i], x[:, j])
             found.append(_proportional(kind, i, j, slopes[:, i] * left, slopes[:, j] * right))
     return found
+
+
+def _factors(kind: str, first: Array, second: Array) -> tuple[Array, Array]:
+    """Return what the derivatives by two inputs are multiplied by before they are compared."""
+    if kind == "scaling":
+        return first, second
+    if kind == "rotation":
+        return second, first
+    return np.ones_like(first), np.ones_like(second)
 
 
 def _proportional(kind: str, i: int, j: int, a: Array, b: Array) -> Finding:
     """Measure how far two derivatives are from being proportional: ``b = ratio * a``."""
 
     def measure(keep: NDArray[np.bool_]) -> tuple[float, float]:
-        aa, bb, ab = a[keep] @ a[keep], b[keep] @ b[keep], a[keep] @ b[keep]
-        return max(0.0, 1 - ab * ab / (aa * bb)) if aa * bb > 0 else 0.0, bb / ab if ab else np.inf
+        aa, bb, ab = (float(u[keep] @ v[keep]) for u, v in ((a, a), (b, b), (a, b)))
+        error = max(0.0, 1 - ab * ab / (aa * bb)) if aa * bb > 0 else 0.0
+        return error, bb / ab if ab else np.inf
 
     error, ratio, error_std, ratio_std = _jackknife(measure, len(a))
     return Finding(kind, i, j, error, error_std, ratio, ratio_std)

@@ -61,7 +61,8 @@ def theme(name: str = "dark") -> AbstractContextManager[None]:
     page, text = _PAPERS[name]
     pages = ("figure.facecolor", "figure.edgecolor", "axes.facecolor", "savefig.facecolor")
     texts = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    return mpl.rc_context(dict.fromkeys(pages, page) | dict.fromkeys(texts, text))
+    colours: dict[Any, Any] = dict.fromkeys(pages, page) | dict.fromkeys(texts, text)
+    return mpl.rc_context(colours)
 
 
 def ink() -> str:

@@ -13,6 +13,7 @@ import platform
 import resource
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def series(rows: list[int], features: list[int], widths: list[int]) -> Iterator[
     def run(sizes: list[int], fit: Callable[[int], KANRegressor]) -> list:
         found = []
         for size in sizes:
-            spent, parameters = seconds(lambda: fit(size))
+            spent, parameters = seconds(partial(fit, size))
             found.append((size, parameters, spent))
         return found
 

@@ -202,7 +202,7 @@ def measure(options):
             arguments = (options.bench, options.table, options.method, row, noise, count,
                          options.max_time, options.seed)  # fmt: skip
             result = in_a_process(search, arguments, 20 * options.max_time + 60)
-            result = {"found": False, "error": "stopped"} | result
+            result = result or {"found": False, "error": "stopped"}
             formula = result.get("formula", "")
             if 0 < len(formula) < 200:
                 arguments = (options.bench, row, formula)

@@ -10,7 +10,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 
 import kanx
-from kanx.explain.pair_findings import connected
+from kanx.explain.pair_findings import Finding, Structure, connected
 
 
 def rows(count=400, inputs=4, low=1.0, high=3.0):
@@ -150,3 +150,19 @@ def test_the_functions_are_there_at_first_use():
         "import kanx; kanx.explain.structure, kanx.explain.stability; assert callable(kanx.explain)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ratio", "text"),
+    [
+        ("translation", 1.0, "a + b"),
+        ("translation", -2.0, "a - 2 b"),
+        ("scaling", 1.0, "a b"),
+        ("scaling", -0.5, "a b^-0.5"),
+        ("rotation", 1.0, "a² + b²"),
+        ("rotation", -1.0, "a² - b²"),
+    ],
+)
+def test_combinations_are_written_as_people_write_them(kind, ratio, text):
+    finding = Finding(kind, 0, 1, 0.0, 0.0, ratio, 0.0)
+    assert Structure(["a", "b"], np.ones(2), [finding], 1e-3, 40).combination(finding) == text

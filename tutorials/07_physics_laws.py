@@ -27,7 +27,7 @@ y = force + rng.normal(0, 0.2, n)
 import pandas as pd
 
 table = pd.DataFrame(X)
-search = kanx.SymbolicRegressor(max_time=30, random_state=0).fit(table, y)
+search = kanx.SymbolicRegressor(max_time=300, random_state=0).fit(table, y)
 print(search.formula_)
 
 # %% [markdown]
@@ -36,7 +36,7 @@ print(search.formula_)
 # %%
 data = kanx.datasets.make_feynman("I.8.14", 300, random_state=0)
 print(data.description)
-search = kanx.SymbolicRegressor(max_time=30, random_state=0).fit(data.X, data.y)
+search = kanx.SymbolicRegressor(max_time=300, random_state=0).fit(data.X, data.y)
 search.formula_.expr
 
 # %% [markdown]

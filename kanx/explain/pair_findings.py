@@ -13,11 +13,6 @@ from kanx.explain.frames import frame_of
 
 SYMMETRIES = ("translation", "scaling", "rotation")
 NOTHING = 1e-12  # a share of the variance that is rounding error
-_COMBINATIONS = {
-    "translation": "{a} + {r} {b}",
-    "scaling": "{a} {b}^{r}",
-    "rotation": "{a}² + {r} {b}²",
-}
 
 
 @dataclass(frozen=True)
@@ -96,8 +91,14 @@ class Structure:
 
     def combination(self, finding: Finding) -> str:
         """Write the combination through which two inputs act, such as ``a + 2 b``."""
-        names = {"a": self.names[finding.first], "b": self.names[finding.second]}
-        return _COMBINATIONS[finding.kind].format(r=f"{finding.ratio:.3g}", **names)
+        first, second = self.names[finding.first], self.names[finding.second]
+        size = f"{abs(finding.ratio):.3g}"
+        if finding.kind == "scaling":
+            power = f"{finding.ratio:.3g}"
+            return f"{first} {second}" + ("" if power == "1" else f"^{power}")
+        square = "²" if finding.kind == "rotation" else ""
+        factor = "" if size == "1" else f"{size} "
+        return f"{first}{square} {'-' if finding.ratio < 0 else '+'} {factor}{second}{square}"
 
     def to_frame(self) -> Any:
         """Return all tests: kind, first, second, error, error_std, ratio, ratio_std, holds."""

@@ -49,10 +49,12 @@ def test_one_warning_counts_the_rows_and_names_the_columns(fitted):
 
 def test_nothing_is_said_of_rows_inside_or_near_and_the_usual_filter_silences(fitted):
     X, regressor, _ = fitted
-    regressor.predict(X)
     near = X.iloc[:3].copy()
     near.loc[0, "age"] = 1.05  # a twentieth of the width
-    regressor.predict(near)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OutOfRangeWarning)
+        regressor.predict(X)
+        regressor.predict(near)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OutOfRangeWarning)
         values = regressor.predict(outside(X))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import r2_score
 
 import kanx
 from kanx import KANClassifier, KANRegressor, edits
@@ -232,3 +233,24 @@ def test_only_fitted_estimators_and_matching_rows(model, data):
 
 def test_everything_public_is_exported():
     assert kanx.edit is edits.edit
+
+
+def test_constraints_of_the_fit_are_kept(data):
+    X, y = data
+    options = {"hidden": "additive", "random_state": 0, "max_iter": 5}
+    model = KANRegressor(constraints={"age": "increasing"}, **options).fit(X, y)
+    editor = kanx.edit(model, X, y)
+    editor.damp("size", 0.8)
+    assert (np.diff(curve(editor.model, data, "age").value) >= -1e-12).all()
+
+
+def test_counts_are_edited_on_their_logarithm(data):
+    X, y = data
+    counts = np.round(np.exp(y / 4))
+    model = KANRegressor(loss="poisson", hidden="additive", random_state=0, max_iter=4)
+    editor = kanx.edit(model.fit(X, counts), X, counts)
+    edit = editor.drop("age")
+    assert edit.after["R2"] == pytest.approx(r2_score(counts, editor.model.predict(X)))
+    assert edit.after["R2"] < edit.before["R2"]
+    with pytest.raises(ValueError, match="not negative"):
+        kanx.edit(model, X, -counts)

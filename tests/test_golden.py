@@ -9,7 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from export_cases import KINDS, fitted, hard_rows, truth
+from export_cases import KINDS, NAMES, fitted, hard_rows, truth
 
 import kanx
 
@@ -78,7 +78,7 @@ def test_the_header_describes_the_model(tmp_path):
     assert header["format"] == 1
     assert header["version"] == kanx.__version__
     model = header["estimator"]["model"]
-    assert [column["name"] for column in model["columns"]] == list(hard_rows(1))
+    assert [column["name"] for column in model["columns"]] == NAMES
     network = model["members"][0]["network"]
     assert network["edges"][0][0]["family"] == "gp"
     assert network["widths"][0] == 3

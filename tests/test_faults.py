@@ -88,10 +88,17 @@ def test_a_folder_that_cannot_be_written(model, tmp_path):
 
 
 def test_ctrl_c_in_the_middle_of_a_fit_keeps_the_best_model_so_far():
-    X = np.random.default_rng(0).uniform(-1, 1, (400, 4))
+    X = np.random.default_rng(0).uniform(-1, 1, (200, 3))
     y = np.sin(3 * X[:, 0]) * X[:, 1] + X[:, 2] ** 2
-    slow = KANRegressor(hidden=(6,), n_estimators=50, max_iter=500, random_state=0)
-    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    slow = KANRegressor(hidden=(4,), n_estimators=2, max_iter=100_000, random_state=0)
+
+    def interrupt():
+        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            time.sleep(0.01)  # the fit has not begun to listen
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.warns(UserWarning, match="interrupted"):
         slow.fit(X, y)
     assert slow.score(X, y) > 0

@@ -1,0 +1,132 @@
+"""Draw docs/speed.md from the results of the speed benchmarks.
+
+    python benchmarks/layer_report.py
+
+Reads ``benchmarks/results/layer_cpu.json`` and ``training_core.json``, and ``layer_gpu.json``
+where it exists.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from layer_measure import RESULTS
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "speed.md"
+OURS = "kanx spline"
+
+
+def table(head, rows):
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def ratio(ours, other):
+    """Return how many times as long as the other ours takes."""
+    return f"{ours / other:.3g}"
+
+
+def comparison(result):
+    """Return one comparison as a table."""
+    models = result["models"]
+    ours = models[OURS]
+    memory = "peak_mb" in ours
+    rows = []
+    for name, model in models.items():
+        row = [name, model["parameters"], f"{model['median_ms']:.4g}", f"{model['least_ms']:.4g}"]
+        row.append(ratio(ours["median_ms"], model["median_ms"]))
+        if memory:
+            row.append(model["peak_mb"])
+        rows.append(row)
+    head = ["network", "parameters", "median, ms", "least, ms", "kanx spline / this"]
+    title = f"`{result['widths']}`, batch {result['batch']}, {result['bases']} bases"
+    return f"**{title}**\n\n" + table([*head, "peak memory, MB"] if memory else head, rows)
+
+
+def machine(result):
+    """Describe where something was measured."""
+    own = result["machine"]
+    return (
+        f"{own['processor']} ({own['instructions']}), {own['threads']} thread, load {own['load']}, "
+        f"Python {own['python']}, torch {own['torch']}"
+    )
+
+
+def layers():
+    """Return the section on a layer on a CPU."""
+    result = json.loads((RESULTS / "layer_cpu.json").read_text())
+    parts = [
+        "## A layer on a CPU",
+        "Forward and backward pass in float32, CPU time; all networks of a table in one process, "
+        "in turn in every round. The Gaussian basis is fast-kan's design without its layer "
+        "normalisation and the B-splines are efficient-kan's, both written out in "
+        "`benchmarks/layer_measure.py`. Peak memory is what a step adds at most to the resident "
+        f"memory. Measured on {machine(result)}.",
+        *(comparison(own) for own in [*result["large"], result["small"]]),
+    ]
+    if result["pykan"]:
+        parts.append(comparison(result["pykan"]))
+    kinds = ("value", "by_x", "by_coefficients")
+    errors = [
+        [name, *(f"{own[kind]:.1e}" for kind in kinds)] for name, own in result["accuracy"].items()
+    ]
+    head = ["float32, layer 64 to 64", "value", "derivative by x", "by the coefficients"]
+    parts += ["Relative errors against plain tensor code in float64:", table(head, errors)]
+    first = [[name, f"{seconds:.3g}"] for name, seconds in result["first_step_s"].items()]
+    parts += [
+        "The first step of a process, wall time; a kernel is compiled once per machine:",
+        table(["first step of `[64, 64, 64, 1]`", "seconds"], first),
+        f"`import kanx` takes {result['import']['seconds']:.3f} s of CPU time and "
+        f"{'imports' if result['import']['imports_torch'] else 'does not import'} torch.",
+    ]
+    return parts
+
+
+def training():
+    """Return the section on the training core."""
+    result = json.loads((RESULTS / "training_core.json").read_text())
+    times = result["times"]
+    rows = [
+        [name, f"{own['median_ms']:.4g}", f"{own['least_ms']:.4g}"] for name, own in times.items()
+    ]
+    share = ratio(times["kanx"]["median_ms"], times["einsum and J'J"]["median_ms"])
+    return [
+        "## One Levenberg-Marquardt iteration",
+        f"{result['parameters']} parameters, {result['rows']} rows, float64, CPU time. The columns "
+        "of a layer's Jacobian are products of features and upstream derivatives, so its part of "
+        "`J'J` is one product of pairs of each, with a quarter of the multiplications "
+        f"(`kanx/training/gram.py`). Ours takes {share} of the textbook's time; the largest error "
+        f"is {result['largest_relative_error']:.0e} of the largest entry. Measured on "
+        f"{machine(result)}.",
+        table(["part", "median, ms", "least, ms"], rows),
+    ]
+
+
+def graphics():
+    """Return the section on a GPU."""
+    path = RESULTS / "layer_gpu.json"
+    if not path.exists():
+        return [
+            "## A layer on a GPU",
+            "Not measured: no GPU was at hand. `benchmarks/layer_gpu.py` is ready to run; the "
+            "kernels (`kanx/kernels/tiles.py`) are tested by Triton's interpreter.",
+        ]
+    result = json.loads(path.read_text())
+    rows = [list(row.values()) for row in result["rows"]]
+    return [
+        "## A layer on a GPU",
+        f"Measured on {result['gpu']}, torch {result['machine']['torch']}.",
+        table(list(result["rows"][0]), rows),
+    ]
+
+
+def main():
+    text = "# Speed\n\nDrawn by `benchmarks/layer_report.py` from `benchmarks/results/`.\n\n"
+    DOCUMENT.write_text(text + "\n\n".join([*layers(), *training(), *graphics()]) + "\n")
+    print(f"wrote {DOCUMENT}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """Sphinx: API reference, guides, and the executed tutorials as they are (never run at build)."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -33,7 +34,6 @@ default_role = "py:obj"
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-suppress_warnings = ["toc.empty_glob"]  # pages of measurements that are not made yet
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": False, "show-inheritance": True}
 autodoc_member_order = "bysource"
@@ -52,3 +52,29 @@ html_theme_options = {
 }
 html_sidebars = {"index": [], "comparison": []}
 html_show_sourcelink = False
+
+
+def _listed():
+    """Return the pages that the tables of contents name."""
+    found = {"index"}
+    for file in HERE.glob("*.md"):
+        for block in re.findall(r"```{toctree}(.*?)```", file.read_text(encoding="utf-8"), re.S):
+            found |= {line.split("<")[-1].rstrip(">") for line in block.splitlines()}
+    return found
+
+
+def _list_new_pages(app, name, source):
+    """List the pages that no table of contents names: measurements and other guides."""
+    if name not in ("benchmarks", "guides"):
+        return
+    new = []
+    for file in sorted(HERE.glob("*.md")):
+        measured = "benchmarks/" in file.read_text(encoding="utf-8")
+        if file.stem not in _listed() and measured == (name == "benchmarks"):
+            new.append(file.stem)
+    source[0] = source[0].replace("% further pages", "\n".join(new))
+
+
+def setup(app):
+    """Connect the list of new pages."""
+    app.connect("source-read", _list_new_pages)

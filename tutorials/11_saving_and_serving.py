@@ -13,7 +13,8 @@ import kanx
 
 folder = Path(tempfile.mkdtemp())
 data = kanx.datasets.load_breast_cancer()
-X, y = data.X, data.y
+X = data.X[["worst area", "worst texture", "worst concave points", "area error"]]
+y = data.y
 model = kanx.KANClassifier(hidden="additive", random_state=0).fit(X, y)
 
 # %% [markdown]

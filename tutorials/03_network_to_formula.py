@@ -17,6 +17,7 @@ print(data.truth)
 # ## One outer function, read first
 #
 # The network with one hidden node reads: a curve of each input, added, and one curve of the sum.
+# The model is the average of the better ones of three such networks, which stand side by side.
 
 # %%
 model = kanx.KANRegressor(hidden=("kst", 1), n_estimators=3, random_state=0).fit(X_train, y_train)

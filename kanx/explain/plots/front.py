@@ -9,7 +9,7 @@ import numpy as np
 
 from kanx.explain.formula import Formula
 from kanx.explain.formula_text import plain_text
-from kanx.explain.plots.style import BLUE, GREY, ORANGE, get_axes, label, tidy
+from kanx.explain.plots.style import BLUE, GREY, ORANGE, get_axes, label, paper, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,6 +65,7 @@ def plot_front(
             ha="right" if right else "left",
             fontsize=8,
             color=ORANGE,
+            bbox={"facecolor": paper(ax), "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
     ax.set_xlabel("complexity")
     ax.set_ylabel(f"unexplained share of the variance, 1 - {name}")

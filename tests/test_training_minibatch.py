@@ -92,9 +92,9 @@ def test_whitening_changes_nothing_and_its_prior_is_the_familys():
 )
 def test_number_types_and_schedules_reach_the_function(data, training):
     X, f, y = data
-    options = {"epochs": 40, "learning_rate": 0.05, **training}
+    options = {"epochs": 15, "learning_rate": 0.1, **training}
     model = KANRegressor(optimizer="adam", training=options, **ADDITIVE).fit(X, y)
-    assert model.score(X, f) > 0.98
+    assert model.score(X, f) > 0.95
     assert next(model.network_.parameters()).dtype == torch.float64
     _, std = model.predict(X, return_std=True)
     assert 0.07 < std.mean() < 0.2
@@ -112,16 +112,18 @@ def test_size_and_start_come_from_the_evidence_of_a_part(data):
 def test_large_network_with_diagonal_posterior(data, monkeypatch):
     monkeypatch.setattr("kanx.training.laplace.DENSE_LIMIT", 20)
     X, f, _ = data
-    model = KANClassifier(hidden=(6, 4), optimizer="adam", training={"epochs": 15}, random_state=0)
+    training = {"epochs": 5, "learning_rate": 0.1}
+    model = KANClassifier(hidden=(4, 3), optimizer="adam", training=training, random_state=0)
     model.fit(X, np.digitize(f, [-0.5, 0.5]))
     assert model.model_.members[0].posterior.is_diagonal
-    assert model.score(X, np.digitize(f, [-0.5, 0.5])) > 0.8
+    assert model.score(X, np.digitize(f, [-0.5, 0.5])) > 0.7
 
 
 def test_sparsity_removes_what_is_not_needed(data):
     X, f, y = data
-    free = KANRegressor(optimizer="adam", training={"epochs": 30}, **ADDITIVE).fit(X, y)
-    training = {"epochs": 30, "l1": 0.05, "entropy": 0.05, "prune_below": 0.05}
+    free = KANRegressor(optimizer="adam", training={"epochs": 2}, **ADDITIVE).fit(X, y)
+    weights = {"l1": 0.05, "entropy": 0.05, "prune_below": 0.05}
+    training = {"epochs": 12, "learning_rate": 0.1, **weights}
     sparse = KANRegressor(training=training, **ADDITIVE).fit(X, y)  # "auto" takes Adam
     assert free.network_.n_edges == 3
     assert sparse.network_.layers[0].mask[:, 0].tolist() == [1, 1, 0]

@@ -97,6 +97,7 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         weight = _check_sample_weight(
             sample_weight, table, dtype=np.float64, ensure_non_negative=True
         )
+        _check_magnitude(target)
         targets = target.reshape(len(table), -1).T
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(targets))
         context = self._init_callback_context(max_subtasks=None)
@@ -183,6 +184,16 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         tags.regressor_tags.poor_score = True
         return tags
+
+
+def _check_magnitude(target: Array) -> None:
+    """Refuse targets whose squares overflow or underflow."""
+    peak = float(np.abs(target).max(initial=0.0))
+    if peak > 0 and not 1e-100 < peak < 1e100:
+        raise ValueError(
+            f"y has values of magnitude {peak:.1e}, whose squares are out of the range of floating "
+            "point; change its unit so that they are between 1e-100 and 1e100"
+        )
 
 
 def _reporter(estimator: SymbolicRegressor, context: Any) -> Any:

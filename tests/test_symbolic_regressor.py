@@ -98,6 +98,28 @@ def test_twenty_rows_are_enough_for_a_polynomial():
     assert sp.expand(model.formula_.expr - sp.sympify("x0**3 + x0**2")) == 0
 
 
+def test_targets_out_of_the_range_of_squares_are_explained():
+    X = np.random.default_rng(0).uniform(1, 2, (30, 1))
+    with pytest.raises(ValueError, match="change its unit"):
+        SymbolicRegressor(max_time=5).fit(X, 1e-200 * X[:, 0])
+
+
+def test_two_rows_prove_no_law():
+    X = np.random.default_rng(0).uniform(1, 2, (2, 3))
+    model = SymbolicRegressor(max_time=5, random_state=0).fit(X, [1.0, 2.0])
+    assert model.formula_.status == "approximate"
+
+
+def test_nearly_equal_columns_do_no_harm():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(1, 3, (300, 2))
+    X = np.c_[X, X[:, 0] + 1e-6 * rng.standard_normal(300), X[:, 0]]
+    y = X[:, 0] ** 2 * X[:, 1] + 0.01 * rng.standard_normal(300)
+    model = SymbolicRegressor(max_time=30, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.999
+    assert any("x3 repeats x0" in note for note in model.formula_.notes)
+
+
 def test_dummy_variables_are_dropped():
     X = np.random.default_rng(0).uniform(1, 3, (400, 20))
     y = X[:, 4] * X[:, 7] ** 2 / X[:, 11]

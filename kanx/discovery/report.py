@@ -22,6 +22,7 @@ from kanx.explain.formula import Formula
 Array = NDArray[np.float64]
 MOST_POLISHED = 6
 RIVAL_NATS = 16.0  # what simple constants, dropped terms and rounding may gain
+SPARE_ROWS = 5  # least number of rows beyond the constants for a formula to be called exact
 ALTERNATIVE_NATS = 3.0  # formulas this much longer are still called indistinguishable
 
 
@@ -131,8 +132,13 @@ def _formula(candidate: Candidate, context: Context, symbols: Sequence[sp.Symbol
 
 
 def _status(tree: Tree, context: Context, n_constants: int) -> str:
-    """Return "exact" if nothing but rounding, or nothing but noise, is left."""
+    """Return "exact" if nothing but rounding, or nothing but noise, is left.
+
+    A formula with nearly as many constants as there are rows fits anything and is never exact.
+    """
     train = context.train
+    if train.n_rows < n_constants + SPARE_ROWS:
+        return "approximate"
     residual = train.y - evaluate(tree, train.columns)
     if np.sum(train.weight * residual**2) < 1e-18 * train.size:
         rows = context.test if context.test.n_rows else train

@@ -75,6 +75,12 @@ def _list_new_pages(app, name, source):
     source[0] = source[0].replace("% further pages", "\n".join(new))
 
 
+def _skip_routing(app, what, name, member, skip, options):
+    """Leave out scikit-learn's metadata routing, whose text refers to its own glossary."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
 def setup(app):
-    """Connect the list of new pages."""
+    """Connect the hooks."""
     app.connect("source-read", _list_new_pages)
+    app.connect("autodoc-skip-member", _skip_routing)

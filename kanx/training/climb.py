@@ -13,6 +13,7 @@ from kanx.training.distributed import own_share, total
 from kanx.training.levenberg_marquardt import Problem, minimise
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss, NoisyLoss
+from kanx.training.normal_equations import factorise
 from kanx.training.posterior import Posterior
 
 BIAS_PRECISION = 1e-6
@@ -100,7 +101,7 @@ class Climb:
         )
         self.w, self.damping = step.w, step.damping
         precision = self.precision[self.coordinates.group[living]]
-        factor = _cholesky(step.equations.curvature + torch.diag(precision))
+        factor = factorise(step.equations.curvature + torch.diag(precision))
         log_determinant = 2 * factor.diagonal().log().sum()
         self.evidence = -step.value + 0.5 * (precision.log().sum() - log_determinant).item()
         noise = getattr(self.loss, "precision", None)
@@ -147,17 +148,6 @@ class Climb:
         self.posterior = snapshot.posterior
         self.coordinates.revive(snapshot.living_groups)
         self.coordinates.write(self.w)
-
-
-def _cholesky(hessian: Tensor) -> Tensor:
-    """Factorise, adding the smallest relative jitter that makes it possible."""
-    diagonal = hessian.diagonal()
-    jitter = 0.0
-    while True:
-        factor, info = torch.linalg.cholesky_ex(hessian + torch.diag(jitter * diagonal))
-        if int(info) == 0:
-            return factor
-        jitter = max(jitter * 10, 1e-14)
 
 
 def _with_noise(loss: NoisyLoss, f: Tensor, problem: Problem, gamma: float) -> NoisyLoss:

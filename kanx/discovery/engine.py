@@ -30,6 +30,7 @@ from kanx.discovery.trees import Tree, constant, monomial, number, product, tota
 Array = NDArray[np.float64]
 Report = Callable[[Archive], None]
 MOST_DIMENSIONS = 3
+MOST_AXES = 6
 MOST_POLYNOMIAL_TERMS = 16
 EXPONENT_BIC = 3.0  # of a simple rational
 MOST_QUOTIENTS = 8  # hypotheses whose coordinates are tried for exact quotients
@@ -216,7 +217,10 @@ class Search:
         )  # fmt: skip
         found = []
         n_rows = self.data.n_rows
-        for n_groups in range(MOST_DIMENSIONS + 1 - len(coordinates.axes)):
+        most_groups = max(MOST_DIMENSIONS - len(coordinates.axes), 0)
+        if len(coordinates.axes) > MOST_AXES:
+            return []
+        for n_groups in range(most_groups + 1):
             units = search.units(n_groups)
             if units:
                 surface, _ = search.best_projection(units[0].gate, units[0].directions)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanx.discovery.data import Data
+from kanx.discovery.screening import relevant_columns
 
 Array = NDArray[np.float64]
 
@@ -77,6 +78,7 @@ def prepare(
             f"fitted on {min(len(train), 20 * max_rows)}"
         )
     search = np.sort(train[:max_rows])
+    kept = _relevant(X[search], y[search], weight[search], kept, names, notes)
     train, test = np.sort(train[: 20 * max_rows]), test[: 20 * max_rows]
 
     def take(chosen: Array, scale: float) -> Data:
@@ -117,6 +119,17 @@ def _useful_columns(X: Array, names: list[str], notes: list[str]) -> list[int]:
             continue
         kept.append(k)
     return kept
+
+
+def _relevant(
+    X: Array, y: Array, weight: Array, kept: list[int], names: list[str], notes: list[str]
+) -> list[int]:
+    """Return the columns that the target depends on, and note the others."""
+    chosen = [kept[k] for k in relevant_columns(np.ascontiguousarray(X[:, kept].T), y, weight)]
+    left = [names[k] for k in kept if k not in chosen]
+    if left:
+        notes.append(f"the target does not depend on {', '.join(left)} as far as the rows can tell")
+    return chosen
 
 
 def _proportional(a: Array, b: Array) -> bool:

@@ -146,6 +146,16 @@ def test_only_the_asked_derivatives_are_computed():
 
 
 @compiled
+def test_inputs_that_do_not_fit_are_refused():
+    family = bundle()
+    with pytest.raises(RuntimeError):
+        family(rows(4, 2))
+    arguments = [rows(4), family.coefficients, family.mask, family.knots]
+    with pytest.raises(ValueError, match="do not fit together"):
+        spline.spline_sum(*arguments, family.lower, family.upper, 2, 0, False)
+
+
+@compiled
 def test_changing_an_input_before_the_backward_pass_is_an_error():
     family = bundle()
     total = fused(family, rows(4)).sum()

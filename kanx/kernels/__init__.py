@@ -8,7 +8,11 @@ basis:
                   rows, the basis recomputed in the backward pass
 `spline`          B-splines and piecewise linear curves on a CPU, by a small C++ kernel that
                   touches only the coefficients whose functions are not zero; see `compiler`
+`device`          orthogonal polynomials, splines on even grids, Gaussian bumps and waves on a
+                  GPU, by Triton kernels that keep the basis in registers (`fused`, `tiles`)
 ================  =============================================================================
 
-The environment variable ``KANX_KERNELS=off`` keeps anything from being compiled.
+The environment variable ``KANX_KERNELS=off`` keeps anything from being compiled. The
+Triton kernels have not yet run on a GPU (their tests use Triton's interpreter), so they wait for
+``KANX_TRITON=on``.
 """

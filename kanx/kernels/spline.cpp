@@ -11,12 +11,19 @@ namespace {
 
 constexpr int CACHE_BYTES = 16384;  // coefficients in use at a time: half a first-level cache
 
-inline Scalar sum(Vector v) {
-    Scalar part[LANES];
-    std::memcpy(part, &v, sizeof v);
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int k = 0; k < width; ++k) part[k] += part[k + width];
-    return part[0];
+// Sum of the lanes, by halves.
+template <int BYTES = VECTOR_BYTES>
+inline Scalar sum(const void* lanes) {
+    if constexpr (BYTES == sizeof(Scalar)) {
+        return *static_cast<const Scalar*>(lanes);
+    } else {
+        typedef Scalar Half __attribute__((vector_size(BYTES / 2)));
+        Half low, high;
+        std::memcpy(&low, lanes, BYTES / 2);
+        std::memcpy(&high, static_cast<const char*>(lanes) + BYTES / 2, BYTES / 2);
+        low += high;
+        return sum<BYTES / 2>(&low);
+    }
 }
 
 int64_t padded(int64_t outputs) { return (outputs + LANES - 1) / LANES * LANES; }
@@ -118,7 +125,7 @@ void pull_back(const Active& active, int count, const Scalar* packed, const Scal
                 slope += active.slope[a][r] * load(c + a * width + o);
             total += slope * load(u + o);
         }
-        to[r * inputs] = sum(total);
+        to[r * inputs] = sum(&total);
     }
 }
 

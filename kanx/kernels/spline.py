@@ -64,6 +64,8 @@ def edge_sum(family: SplineFamily, x: Tensor, mask: Tensor) -> Tensor | None:
         return _traced(family, tensors)
     if not plain_eager(*tensors) or not available(x.dtype, family.degree):
         return None
+    if x.shape[-1:] + mask.shape[-1:] != tensors[1].shape[1:]:
+        return None  # plain tensor code says what is wrong
     if x.dim() == 2:
         return _SplineSum.apply(*tensors, family)
     total = _SplineSum.apply(x.reshape(-1, x.shape[-1]), *tensors[1:], family)
@@ -78,20 +80,22 @@ class _SplineSum(torch.autograd.Function):
         *tensors, family = arguments
         ctx.save_for_backward(*tensors)
         ctx.family = family
-        return _forward(tensors, _options(family))
+        ctx.call = _Call(tensors, _options(family))
+        return ctx.call.forward()
 
     @staticmethod
     def backward(ctx: Any, *upstreams: Tensor) -> Any:
-        tensors, family, upstream = ctx.saved_tensors, ctx.family, upstreams[0]
-        x, coefficients, mask = tensors[:3]
+        (x, coefficients, mask, *_), upstream = ctx.saved_tensors, upstreams[0]
         by_x, by_coefficients = ctx.needs_input_grad[:2]
+        found: tuple[Tensor | None, Tensor | None]
         if torch.is_grad_enabled():
+            family = ctx.family
             found = (
                 input_gradient(family, x, coefficients, mask, upstream) if by_x else None,
                 coefficient_gradient(family, x, mask, upstream) if by_coefficients else None,
             )
         else:
-            found = _backward(tensors, _options(family), upstream, by_x, by_coefficients)
+            found = ctx.call.backward(upstream, by_x, by_coefficients)
         return *found, None, None, None, None, None
 
 
@@ -104,50 +108,67 @@ def _library(dtype: torch.dtype, degree: int) -> ctypes.CDLL | None:
     return library("spline", SCALAR=_SCALARS[dtype], ACTIVE=degree + 1)
 
 
-def _problem(tensors: Sequence[Tensor], options: tuple[int, int, bool]) -> _Problem:
-    degree, extrapolation, missing = options
-    rows, (p, inputs, outputs) = len(tensors[0]), tensors[1].shape
-    intervals = len(tensors[3]) - 2 * degree - 1
-    threads = rows * inputs * outputs * (degree + 1) // _GRAIN
-    if threads > 1:
-        threads = min(threads, torch.get_num_threads())
-    return _Problem(
-        *[tensor.data_ptr() for tensor in tensors],
-        *(rows, inputs, outputs, p, intervals, extrapolation, missing, max(1, threads)),
-    )
+class _Call:
+    """A sum of splines as the kernel takes it; holds the memory that the kernel reads.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        ``x``, coefficients, mask, knots, and the lower and upper ends of the domain.
+    options : tuple
+        Degree, extrapolation and whether values may be missing.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], options: tuple[int, int, bool]) -> None:
+        degree, extrapolation, missing = options
+        x, coefficients, mask, knots, lower, upper = tensors
+        rows, (p, inputs, outputs) = x.shape[0], coefficients.shape
+        intervals = p - missing - degree
+        fits = x.shape[1:] == lower.shape == upper.shape == (inputs,) and intervals > 0
+        if (
+            not fits
+            or mask.shape != (inputs, outputs)
+            or (knots.shape != (intervals + 2 * degree + 1, inputs))
+        ):
+            shapes = [tuple(tensor.shape) for tensor in tensors]
+            raise ValueError(
+                "x, coefficients, mask, knots, lower and upper of a sum of splines of degree "
+                f"{degree} do not fit together: {shapes}"
+            )
+        kernel = _library(x.dtype, degree)
+        if kernel is None:
+            raise RuntimeError("there is no kernel for splines: see kanx.kernels.compiler")
+        threads = rows * inputs * outputs * (degree + 1) // _GRAIN
+        if threads > 1:
+            threads = min(threads, torch.get_num_threads())
+        self.kernel = kernel
+        self.tensors = [t if t.is_contiguous() else t.contiguous() for t in tensors]
+        self.problem = _Problem(
+            *[tensor.data_ptr() for tensor in self.tensors],
+            *(rows, inputs, outputs, p, intervals, extrapolation, missing, max(1, threads)),
+        )
+
+    def forward(self) -> Tensor:
+        """Return the sums, ``(rows, out)``."""
+        x, coefficients = self.tensors[:2]
+        y = x.new_empty(x.shape[0], coefficients.shape[2])
+        _check(self.kernel.spline_forward(ctypes.byref(self.problem), _place(y)))
+        return y
+
+    def backward(
+        self, upstream: Tensor, by_x: bool, by_coefficients: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return the gradients that are asked for."""
+        upstream = upstream.contiguous()
+        x = torch.empty_like(self.tensors[0]) if by_x else None
+        coefficients = torch.empty_like(self.tensors[1]) if by_coefficients else None
+        places = (_place(tensor) for tensor in (upstream, x, coefficients))
+        _check(self.kernel.spline_backward(ctypes.byref(self.problem), *places))
+        return x, coefficients
 
 
-def _forward(tensors: Sequence[Tensor], options: tuple[int, int, bool]) -> Tensor:
-    tensors = [tensor.contiguous() for tensor in tensors]
-    x, coefficients = tensors[:2]
-    y = x.new_empty(len(x), coefficients.shape[2])
-    kernel = _library(x.dtype, options[0])
-    assert kernel is not None
-    problem = _problem(tensors, options)
-    _check(kernel.spline_forward(ctypes.byref(problem), ctypes.c_void_p(y.data_ptr())))
-    return y
-
-
-def _backward(
-    tensors: Sequence[Tensor],
-    options: tuple[int, int, bool],
-    upstream: Tensor,
-    by_x: bool,
-    by_coefficients: bool,
-) -> tuple[Tensor | None, Tensor | None]:
-    tensors = [tensor.contiguous() for tensor in tensors]
-    upstream = upstream.contiguous()
-    gradients = (
-        torch.empty_like(tensors[0]) if by_x else None,
-        torch.empty_like(tensors[1]) if by_coefficients else None,
-    )
-    kernel = _library(upstream.dtype, options[0])
-    assert kernel is not None
-    places = [None if gradient is None else gradient.data_ptr() for gradient in gradients]
-    problem = _problem(tensors, options)
-    pointers = [ctypes.c_void_p(place) for place in (upstream.data_ptr(), *places)]
-    _check(kernel.spline_backward(ctypes.byref(problem), *pointers))
-    return gradients
+def _place(tensor: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
 def _check(code: int) -> None:
@@ -208,7 +229,7 @@ def spline_sum(
         Whether the last coefficient is the value where the input is NaN.
     """
     tensors = [x, coefficients, mask, knots, lower, upper]
-    return _forward(tensors, (degree, extrapolation, missing))
+    return _Call(tensors, (degree, extrapolation, missing)).forward()
 
 
 @torch.library.custom_op("kanx::spline_sum_backward", mutates_args=(), device_types="cpu")
@@ -226,8 +247,8 @@ def spline_sum_backward(
 ) -> tuple[Tensor, Tensor]:
     """Differentiate `spline_sum`: the gradients by ``x`` and by the coefficients."""
     tensors = [x, coefficients, mask, knots, lower, upper]
-    options = (degree, extrapolation, missing)
-    by_x, by_coefficients = _backward(tensors, options, upstream, True, True)
+    call = _Call(tensors, (degree, extrapolation, missing))
+    by_x, by_coefficients = call.backward(upstream, True, True)
     assert by_x is not None and by_coefficients is not None
     return by_x, by_coefficients
 

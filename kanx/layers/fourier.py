@@ -13,6 +13,8 @@ from kanx.layers.trended import TrendedFamily
 if TYPE_CHECKING:
     import sympy
 
+    from kanx.kernels.device import Functions
+
 VARIANTS = ("series", "slaf")
 
 
@@ -97,6 +99,14 @@ class Fourier(TrendedFamily):
     def functions(self, t: Tensor) -> Tensor:
         u, (c, s) = t.unsqueeze(-2), self.rates
         return torch.cat([(c * u).cos(), (s * u).sin()], -2)
+
+    def fused_functions(self) -> Functions | None:
+        from kanx.kernels.device import Functions
+
+        rates = torch.cat(self.rates)[:, 0]
+        phases = torch.zeros_like(rates)
+        phases[self.harmonics :] = -math.pi / 2  # sines
+        return Functions("wave", torch.stack([rates, phases]), self.trend)
 
     def functions_derivative(self, t: Tensor) -> Tensor:
         u, (c, s) = t.unsqueeze(-2), self.rates

@@ -13,6 +13,8 @@ from kanx.layers.base import EdgeFamily
 if TYPE_CHECKING:
     import sympy
 
+    from kanx.kernels.device import Functions
+
 
 class LinearFamily(EdgeFamily):
     r"""Edges of the form :math:`f_{io}(x) = \sum_g c_{gio} B_g(t(x))`, ``t`` in [-1, 1].
@@ -92,7 +94,7 @@ class LinearFamily(EdgeFamily):
 
         ``(..., in) -> (..., parameters_per_edge, in)``
         """
-        filled, absent = self._fill(x)
+        filled, absent = self.filled(x)
         t = self.normalise(filled)
         inside = self.inside(t)
         features = self.basis(inside)
@@ -102,12 +104,23 @@ class LinearFamily(EdgeFamily):
 
     def expand_derivative(self, x: Tensor) -> Tensor:
         """Differentiate `expand` by ``x``: ``(..., in) -> (..., parameters_per_edge, in)``."""
-        filled, absent = self._fill(x)
+        filled, absent = self.filled(x)
         t = self.normalise(filled)
         features = self.basis_derivative(self.inside(t))
         if self.extrapolate == "constant":
             features = features * (t.abs() <= 1).unsqueeze(-2)
         return self._with_missing(features * self.scale, absent, None)
+
+    def fused_functions(self) -> Functions | None:
+        """Return the basis as the fused operator of GPUs takes it, None where it cannot."""
+        return None
+
+    def filled(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Put the middle of the domain where a value is missing; return also where that is."""
+        if not self.missing:
+            return x, None
+        absent = torch.isnan(x)
+        return torch.where(absent, (self.lower + self.upper) / 2, x), absent
 
     @property
     def basis_is_fixed(self) -> bool:
@@ -116,7 +129,7 @@ class LinearFamily(EdgeFamily):
 
     def expand_block(self, x: Tensor) -> Tensor:
         """Evaluate what `expand` does without a derivative, in fewer passes over memory."""
-        filled, absent = self._fill(x)
+        filled, absent = self.filled(x)
         t = self.normalise(filled)
         inside = self.inside(t)
         features = self.basis(inside)
@@ -127,9 +140,12 @@ class LinearFamily(EdgeFamily):
         return self._with_missing(features, absent, absent)
 
     def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:
-        from kanx.kernels import blocked
+        from kanx.kernels import blocked, device
 
-        total = blocked.edge_sum(self, x, mask)
+        if x.is_cuda and not torch.compiler.is_compiling() and device.enabled():
+            total = device.edge_sum(self, x, mask, device.precision(x.device))
+        else:
+            total = blocked.edge_sum(self, x, mask)
         if total is not None:
             return total
         weight = (self.coefficients * mask).flatten(0, 1)  # (p * in, out)
@@ -183,12 +199,6 @@ class LinearFamily(EdgeFamily):
         return {**super().config(), "missing": self.missing}
 
     # -- details -----------------------------------------------------------------------------
-
-    def _fill(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        if not self.missing:
-            return x, None
-        absent = torch.isnan(x)
-        return torch.where(absent, (self.lower + self.upper) / 2, x), absent
 
     def _tangents(self, beyond: Tensor) -> Tensor:
         """Continue the basis by its tangents; ``beyond`` is how far ``t`` is past an end.

@@ -12,6 +12,8 @@ from kanx.layers.trended import TrendedFamily
 if TYPE_CHECKING:
     import sympy
 
+    from kanx.kernels.device import Functions
+
 
 class RadialBasis(TrendedFamily):
     r"""Draw every edge as a sum of Gaussian bumps beside a straight line.
@@ -85,6 +87,14 @@ class RadialBasis(TrendedFamily):
     def functions(self, t: Tensor) -> Tensor:
         u = (t.unsqueeze(-2) - self.positions) / self.log_widths.exp()
         return torch.exp(-u * u)
+
+    def fused_functions(self) -> Functions | None:
+        from kanx.kernels.device import Functions
+
+        if self.trainable:
+            return None
+        table = torch.stack([self.positions[:, 0], (-self.log_widths[:, 0]).exp()])
+        return Functions("gaussian", table, self.trend)
 
     def functions_derivative(self, t: Tensor) -> Tensor:
         widths = self.log_widths.exp()

@@ -13,6 +13,8 @@ from kanx.layers.linear import LinearFamily
 if TYPE_CHECKING:
     import sympy
 
+    from kanx.kernels.device import Functions
+
 BASES = ("legendre", "chebyshev", "hermite", "powers")
 STARTS = ("small", "near_identity")
 
@@ -130,6 +132,20 @@ class SLAF(LinearFamily):
             one = torch.ones_like(t).unsqueeze(-2)
             return torch.cat([one, (powers - self.means) / self.deviations], dim=-2)
         return torch.stack(self._orthogonal(t), dim=-2)
+
+    def fused_functions(self) -> Functions | None:
+        from kanx.kernels.device import Functions
+
+        if self.basis_name == "powers":
+            return None
+        g = torch.arange(self.n_basis).to(self.lower)  # f_{g+1} = a_g t f_g - b_g f_{g-1}
+        if self.basis_name == "legendre":
+            table = torch.stack([(2 * g + 1) / (g + 1), g / (g + 1)])
+        elif self.basis_name == "hermite":
+            table = torch.stack([(g + 1).rsqrt(), (g / (g + 1)).sqrt()])
+        else:
+            table = torch.stack([2 - (g == 0).to(g), (g > 0).to(g)])
+        return Functions("recurrence", table)
 
     def basis_derivative(self, t: Tensor) -> Tensor:
         zero = torch.zeros_like(t)

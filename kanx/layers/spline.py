@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from kanx.layers.linear import LinearFamily
 
 if TYPE_CHECKING:
     import sympy
+
+    from kanx.kernels.device import Functions
+
+# knots to their version and whether they are evenly spaced: asking a GPU takes long
+_KNOWN_EVEN = WeakTensorKeyDictionary()
 
 
 class BSpline(LinearFamily):
@@ -98,6 +104,16 @@ class BSpline(LinearFamily):
         total = spline.edge_sum(self, x, mask)
         return super().edge_sum(x, mask) if total is None else total
 
+    def fused_functions(self) -> Functions | None:
+        from kanx.kernels.device import Functions
+
+        if self.degree not in (2, 3) or not _even(self.knots):
+            return None
+        rate = self.intervals / 2
+        start = (torch.arange(self.n_basis).to(self.knots) - self.degree) / rate - 1
+        table = torch.stack([start, torch.full_like(start, rate)])
+        return Functions("quadratic" if self.degree == 2 else "cubic", table)
+
     def basis(self, t: Tensor) -> Tensor:
         return self._recursion(t, self.degree)
 
@@ -166,3 +182,13 @@ class BSpline(LinearFamily):
             falling = (knots[k + 1 :] - u) / (knots[k + 1 :] - knots[1:-k])
             values = rising * values[..., :-1, :] + falling * values[..., 1:, :]
         return values
+
+
+def _even(knots: Tensor) -> bool:
+    """Say whether the knots of all inputs have the same even spacing."""
+    known = _KNOWN_EVEN.get(knots)
+    if known is None or known[0] != knots._version:
+        steps = knots.diff(dim=0)
+        even = bool(torch.allclose(steps, steps[:1, :1].expand_as(steps), rtol=1e-4))
+        _KNOWN_EVEN[knots] = known = (knots._version, even)
+    return known[1]

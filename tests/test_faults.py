@@ -18,6 +18,8 @@ import pytest
 import kanx
 from kanx import KANClassifier, KANRegressor
 
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # found without being installed
 COUNT = int(os.environ.get("KANX_FAULTS", "20"))
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
@@ -37,7 +39,7 @@ def rows():
 def test_a_kill_at_any_moment_leaves_whole_files_or_none(tmp_path):
     worker = Path(__file__).with_name("faults_worker.py")
     command = [sys.executable, "-W", "ignore", str(worker), str(tmp_path), str(COUNT), "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
     found = json.loads(done.stdout)
     assert found["killed"] == COUNT
     assert found["damaged"] == []
@@ -116,7 +118,7 @@ def test_a_model_predicts_in_other_processes(model, rows, method):
     found = context.Queue()
     process = context.Process(target=_predict, args=(model, rows, found))
     process.start()
-    own = found.get(timeout=120)
+    own = found.get(timeout=500)
     process.join()
     assert np.array_equal(own, model.predict(rows))
 
@@ -163,7 +165,8 @@ kanx.explain(model, X).to_html("report.html")
 
 
 def test_nothing_uses_the_network(tmp_path):
-    subprocess.run([sys.executable, "-W", "ignore", "-c", OFFLINE], cwd=tmp_path, check=True)
+    command = [sys.executable, "-W", "ignore", "-c", OFFLINE]
+    subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=True)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script src=" not in page
 

@@ -37,8 +37,8 @@ ax.set(xlabel="time", ylabel="signal")
 legend = ax.legend(frameon=False)
 
 # %% [markdown]
-# The band is wider in the gap. By default, control points follow the data, which is better where the
-# data are dense and worse in a gap; `adaptive=False` spreads them evenly.
+# The band is wider in the gap. By default, control points follow the data, which is better where
+# the data are dense and worse in a gap; `adaptive=False` spreads them evenly.
 #
 # Beyond the data a curve continues as a straight line. Such rows are flagged, and `predict` warns
 # of them, since no band can promise anything there.

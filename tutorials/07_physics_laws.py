@@ -14,7 +14,7 @@ import kanx
 
 # %%
 rng = np.random.default_rng(0)
-n = 300
+n = 150
 X = {
     "q1": rng.uniform(1, 5, n),
     "q2": rng.uniform(1, 5, n),
@@ -27,16 +27,16 @@ y = force + rng.normal(0, 0.2, n)
 import pandas as pd
 
 table = pd.DataFrame(X)
-search = kanx.SymbolicRegressor(max_time=300, random_state=0).fit(table, y)
+search = kanx.SymbolicRegressor(max_time=60, random_state=0).fit(table, y)
 print(search.formula_)
 
 # %% [markdown]
 # ## A law of the Feynman lectures, by number
 
 # %%
-data = kanx.datasets.make_feynman("I.8.14", 300, random_state=0)
+data = kanx.datasets.make_feynman("I.24.6", 200, random_state=0)
 print(data.description)
-search = kanx.SymbolicRegressor(max_time=300, random_state=0).fit(data.X, data.y)
+search = kanx.SymbolicRegressor(max_time=60, random_state=0).fit(data.X, data.y)
 search.formula_.expr
 
 # %% [markdown]

@@ -96,13 +96,13 @@ class Patience:
         """Start with nothing seen."""
         self.seen = []
 
-    def on_fit_task_begin(self, estimator, context, **options):
+    def on_fit_task_begin(self, estimator, context):
         """Do nothing at the start of a round."""
 
-    def on_fit_task_end(self, estimator, context, **options):
+    def on_fit_task_end(self, estimator, context, *, metadata=None):
         """Note the evidence; ask for the end after enough rounds."""
         if context.task_name == "round":
-            self.seen.append(options["metadata"]["log_evidence"])
+            self.seen.append(metadata["log_evidence"])
         return len(self.seen) >= self.rounds
 
     def teardown(self, estimator, context):

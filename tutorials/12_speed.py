@@ -60,11 +60,11 @@ print(f"5000 rows: {mean_only:.2f} s, with error bars {with_bars:.2f} s")
 # %% [markdown]
 # ## Your own loop
 #
-# The families differ in cost: forward and backward pass of one layer on 1024 rows, 32 inputs and
+# The families differ in cost: forward and backward pass of one layer on 4096 rows, 32 inputs and
 # 32 outputs.
 
 # %%
-x = torch.randn(1024, 32)
+x = torch.randn(4096, 32)
 linear = torch.nn.Linear(32, 32)
 
 
@@ -74,11 +74,11 @@ def step(layer):
 
 
 step(linear)
-reference = min(seconds(lambda: step(linear)) for _ in range(5))
+reference = min(seconds(lambda: step(linear)) for _ in range(7))
 for family in ("gp", "spline", "slaf", "piecewise_linear", "rbf", "pade"):
     layer = kanx.layers.KANLayer(32, 32, edge=family)
     step(layer)
-    spent = min(seconds(lambda: step(layer)) for _ in range(3))
+    spent = min(seconds(lambda: step(layer)) for _ in range(7))
     print(f"{family}: {1000 * spent:.0f} ms, {spent / reference:.0f} times a linear layer")
 
 # %% [markdown]

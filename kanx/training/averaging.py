@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from kanx.layers import KANLayer
+from kanx.layers import Composite, EdgeFamily, KANLayer, LinearFamily
 from kanx.network import KAN
 
 
@@ -46,6 +46,21 @@ def average(networks: Sequence[KAN]) -> KAN:
     if result.skip is not None:
         _mean_of([net.skip for net in networks if net.skip is not None], result.skip)
     return result
+
+
+def can_average(network: KAN) -> bool:
+    """Say whether networks of this form from several starts can be averaged into one.
+
+    They can with at most one hidden layer of adding nodes and curves that are linear in their
+    parameters.
+    """
+    adds = len(network.layers) <= 2 and not any(nodes.kinds for nodes in network.nodes)
+    return adds and all(_is_linear(bundle) for _, bundle, _ in network.bundles())
+
+
+def _is_linear(bundle: EdgeFamily) -> bool:
+    parts = bundle.parts if isinstance(bundle, Composite) else [bundle]
+    return all(isinstance(part, LinearFamily) for part in parts)
 
 
 def _like(network: KAN, widths: list[int]) -> KAN:

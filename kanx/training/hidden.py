@@ -36,11 +36,6 @@ class Hidden:
         """Whether there are direct curves from the inputs to the outputs."""
         return self.kind in ("free", "deep_sets")
 
-    @property
-    def averages(self) -> bool:
-        """Whether networks of several starts can be averaged into one."""
-        return self.widths is not None and len(self.widths) == 1 and isinstance(self.widths[0], int)
-
     def all_widths(self, inputs: int) -> tuple[Width, ...] | None:
         """Return the widths of all hidden layers, for a number of inputs."""
         if self.kind == "shared_kst" and self.widths is not None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kanx.network import KAN, Width
 from kanx.nodes import Nodes
+from kanx.training.averaging import can_average
 from kanx.training.evidence import Fit, Settings, Trial, fit_evidence, try_evidence
 from kanx.training.losses import Loss
 from kanx.training.placement import place_on_data
@@ -200,9 +201,14 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
 
 
 def near_best(trials: list[Trial], rows: float) -> list[Trial]:
-    """Keep the starts within `SAME_START` nats a row of the best; a stuck start is left out."""
+    """Keep the starts within `SAME_START` nats a row of the best; a stuck start is left out.
+
+    Networks that cannot be averaged leave only the best.
+    """
     floor = _highest(trials) - SAME_START * rows
     ranked = sorted(trials, key=lambda trial: -trial.evidence)
+    if not can_average(ranked[0].climb.coordinates.network):
+        return ranked[:1]
     return [trial for trial in ranked if trial.evidence >= floor]
 
 

@@ -122,11 +122,7 @@ def _fits(task: Task, topology: Hidden, n_estimators: int) -> list[Fit]:
     if not widths:
         return [whole.finish(additive)]
     fits = task.fit_starts(widths, topology.skip, range(n_estimators))
-    kept = (
-        near_best(fits, task.weight.sum().item())
-        if topology.averages
-        else [max(fits, key=lambda fit: fit.evidence)]
-    )
+    kept = near_best(fits, task.weight.sum().item())
     return [whole.finish(fit) for fit in kept]
 
 

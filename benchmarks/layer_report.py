@@ -74,10 +74,11 @@ def layers():
     ]
     head = ["float32, layer 64 to 64", "value", "derivative by x", "by the coefficients"]
     parts += ["Relative errors against plain tensor code in float64:", table(head, errors)]
-    first = [[name, f"{seconds:.3g}"] for name, seconds in result["first_step_s"].items()]
+    first = [[name, f"{seconds:.3g}"] for name, seconds in result["first_step_cpu_s"].items()]
     parts += [
-        "The first step of a process, wall time; a kernel is compiled once per machine:",
-        table(["first step of `[64, 64, 64, 1]`", "seconds"], first),
+        "The first step of a process in CPU seconds, the compiler's included; a kernel is compiled "
+        "once per machine:",
+        table(["first step of `[64, 64, 64, 1]`", "CPU seconds"], first),
         f"`import kanx` takes {result['import']['seconds']:.3f} s of CPU time and "
         f"{'imports' if result['import']['imports_torch'] else 'does not import'} torch.",
     ]

@@ -41,3 +41,14 @@ def test_an_exact_formula_is_believed_whatever_its_constants():
     archive = Archive(Data(x[None], 0.7312 * x, np.ones(100)))
     archive.consider(product(constant(0.5), X))
     assert believable(archive, SYMBOLS)[0].loss < 1e-20
+
+
+def test_the_argument_of_a_function_does_not_vanish_for_free():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(1.0, 2.0, 500)
+    archive = Archive(Data(x[None], x - 0.3 + 0.01 * rng.standard_normal(500), np.ones(500)))
+    line = archive.consider(total(constant(-0.3), product(constant(1.0), X)))
+    bent = function("tanh", product(constant(0.02), X))
+    imitation = archive.consider(total(constant(-0.3), product(constant(50.0), bent)))
+    scores = [choice_score(archive, c, SYMBOLS) for c in (line, imitation)]
+    assert scores[0] < scores[1] - 3.0

@@ -21,6 +21,7 @@ from kanx.discovery.polish import pull_scales
 from kanx.discovery.trees import from_sympy, to_sympy
 
 Array = NDArray[np.float64]
+LARGEST_MOVE = 0.3  # relative; farther away the loss is not quadratic
 SIMPLE_NUMBERS = tuple(
     Fraction(sign * p, q)
     for p, q in ((0, 1), (1, 1), (2, 1), (1, 2), (3, 1), (4, 1), (3, 2), (1, 4), (1, 3), (5, 1))
@@ -56,20 +57,30 @@ def choice_score(archive: Archive, candidate: Candidate, symbols: Sequence[sp.Sy
         return score
     variance = fit.loss / max(data.n_rows - count, 1)
     covariance = np.linalg.pinv(fit.curvature, rcond=1e-14, hermitian=True) * variance
-    return score - _saving(fit.tree.constants, covariance, data.n_rows)
+    alone = variance / np.maximum(np.diag(fit.curvature), 1e-300)
+    return score - _saving(fit.tree.constants, covariance, alone, data.n_rows)
 
 
-def _saving(values: Array, covariance: Array, n_rows: int) -> float:
-    """Return the nats saved by the simple numbers, chosen one after the other."""
+def _saving(values: Array, covariance: Array, alone: Array, n_rows: int) -> float:
+    """Return the nats saved by the simple numbers, chosen one after the other.
+
+    ``alone`` holds the variance of each constant while the others stay: a constant becomes 0 only
+    if it may do so alone, since the argument of a function that vanishes takes others with it.
+    """
     values, covariance = values.copy(), covariance.copy()
     saved, open_positions = 0.0, set(range(len(values)))
     while open_positions:
         offers = [
-            (_gain(values[k], covariance[k, k], number, n_rows), k, float(number))
+            (
+                _gain(values[k], covariance[k, k] if number else alone[k], number, n_rows),
+                k,
+                float(number),
+            )
             for k in open_positions
             for number in SIMPLE_NUMBERS
+            if number == 0 or abs(values[k] - number) < LARGEST_MOVE * abs(number)
         ]
-        gain, k, number = max(offers)
+        gain, k, number = max(offers, default=(0.0, 0, 0.0))
         if gain <= 0:
             break
         saved += gain

@@ -86,8 +86,8 @@ class Task:
             self.prepare(network)
         return network
 
-    def fit(self, hidden: Sequence[Width], *, skip: bool = False, start: int = 0) -> Fit:
-        """Fit a network of given hidden widths from one random start."""
+    def fit(self, hidden: Sequence[Width], *, skip: bool = False, start: int = 0) -> Trial:
+        """Fit a network of given hidden widths from one random start; `finish` prunes it."""
         network = self.build(hidden, skip)
         # independent of the order in which sizes and starts are tried
         sizes = [Nodes.of(width).sums_needed for width in hidden]

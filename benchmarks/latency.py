@@ -37,16 +37,15 @@ def table(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return X, y
 
 
-def onnx_predictor(model: Any) -> Predict:
-    """Predict in onnxruntime, contributions not computed."""
+def onnx_predictor(model: Any, contributions: bool) -> Predict:
+    """Predict in onnxruntime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(to_onnx(model).SerializeToString(), options)
-    run = onnxruntime.RunOptions()
-    run.only_execute_path_to_fetches = True
-    return lambda X: session.run(["predictions"], {"X": X}, run)[0][:, 0]
+    data = to_onnx(model, contributions=contributions).SerializeToString()
+    session = onnxruntime.InferenceSession(data, options)
+    return lambda X: session.run(["predictions"], {"X": X})[0][:, 0]
 
 
 def c_predictor(model: Any, folder: Path) -> Predict:
@@ -102,7 +101,8 @@ def main() -> None:
         "kanx additive": additive.predict,
         "kanx 4 hidden nodes": deep.predict,
         "the same, numpy alone": lambda X: runtime.predict(plain, X),
-        "the same, onnxruntime": onnx_predictor(deep),
+        "the same, onnxruntime": onnx_predictor(deep, False),
+        "the same, onnxruntime, contributions too": onnx_predictor(deep, True),
     }
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
         if shutil.which("gcc"):

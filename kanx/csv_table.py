@@ -321,7 +321,10 @@ def _delimiter(sample: list[str]) -> str:
     """Return the delimiter that splits most lines into the same number of cells above one."""
     best, best_score = ",", 0
     for delimiter in DELIMITERS:
-        widths = [len(row) for row in csv.reader(sample, delimiter=delimiter) if row]
+        try:
+            widths = [len(row) for row in csv.reader(sample, delimiter=delimiter) if row]
+        except csv.Error:  # a wide row is too long for one cell: this is not its delimiter
+            continue
         common = max(set(widths), key=widths.count, default=1)
         score = widths.count(common) if common > 1 else 0
         if score > best_score:

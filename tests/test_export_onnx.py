@@ -125,6 +125,13 @@ def test_numeric_and_boolean_categories_and_an_empty_text():
     assert [column["name"] for column in described["columns"]] == ["code", "flag", "text"]
 
 
+def test_contributions_may_be_left_out():
+    model, X = fitted("binary"), table()
+    own = session(model, contributions=False)
+    assert [output.name for output in own.get_outputs()] == ["predictions", "label"]
+    assert_close(own.run(["predictions"], feed(X))[0], truth(model, X))
+
+
 def test_what_onnx_cannot_hold_is_refused():
     y = np.arange(30.0)
     mixed = np.array(["a", 1, 2] * 10, dtype=object)

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,11 +63,16 @@ def test_every_dependency_has_a_permissive_licence_and_is_listed():
 @pytest.mark.slow
 def test_archives_are_reproducible(tmp_path):
     pytest.importorskip("hatchling")
-    digests = []
+    source, digests = tmp_path / "source", []
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "Makefile"):
+        shutil.copy(ROOT / name, source / name)
+    unwanted = shutil.ignore_patterns("__pycache__", "*.pyc")
+    shutil.copytree(ROOT / "kanx", source / "kanx", ignore=unwanted)
     for turn in ("first", "second"):
         environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
         command = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path / turn)]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+        subprocess.run(command, cwd=source, env=environment, check=True, capture_output=True)
         archives = sorted((tmp_path / turn).iterdir())
         assert [path.suffix for path in archives] == [".whl", ".gz"] or len(archives) == 2
         digests.append({p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in archives})

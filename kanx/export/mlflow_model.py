@@ -128,7 +128,7 @@ def _signature(model: Any) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    columns = []
+    columns: list[Any] = []
     for column in model.model_.columns:
         texts = column.categories is not None and isinstance(column.categories[0], str)
         columns.append(ColSpec("string" if texts else "double", column.name))

@@ -23,7 +23,9 @@ LEAST_IR = 9  # so that runtimes of 2023 on can read the file
 MISSING = "kanx:missing"  # stands for a missing value where the empty string is a category
 
 
-def to_onnx(model: Any, X: Any = None, orders: int = ORDERS) -> onnx.ModelProto:
+def to_onnx(
+    model: Any, X: Any = None, orders: int = ORDERS, contributions: bool = True
+) -> onnx.ModelProto:
     """Write a fitted estimator as an ONNX model, encoding of the columns included.
 
     Inputs: one tensor ``(rows, 1)`` per column, by its name: float64 for numbers (NaN where
@@ -40,6 +42,9 @@ def to_onnx(model: Any, X: Any = None, orders: int = ORDERS) -> onnx.ModelProto:
         Rows that contributions are relative to, such as the training rows.
     orders : int, default=16
         Orders of the inputs that contributions of interacting models are averaged over.
+    contributions : bool, default=True
+        Whether ``contributions`` and ``base`` are computed; runtimes compute all outputs, also
+        those that nobody asks for.
 
     Returns
     -------
@@ -63,7 +68,8 @@ def to_onnx(model: Any, X: Any = None, orders: int = ORDERS) -> onnx.ModelProto:
         ) from error
     from kanx.export.onnx_graph import Graph
 
-    found, module = exported(model), serving(model, X, orders)
+    found = exported(model)
+    module = serving(model, X, orders) if contributions else None
     graph = Graph()
     nameless = not hasattr(model, "feature_names_in_")
     inputs, x = _inputs(graph, found.columns, nameless)
@@ -143,7 +149,7 @@ def _missing(column: Column) -> str:
     return MISSING if "" in column.categories else ""
 
 
-def _outputs(graph: Graph, found: Exported, module: Serving, x: str) -> list[Any]:
+def _outputs(graph: Graph, found: Exported, module: Serving | None, x: str) -> list[Any]:
     """Add what is computed from encoded rows and declare the outputs."""
     from onnx import TensorProto, helper
 
@@ -160,14 +166,15 @@ def _outputs(graph: Graph, found: Exported, module: Serving, x: str) -> list[Any
     else:
         p = graph.add("Sigmoid", outputs)
         graph.add("Concat", graph.add("Sub", 1.0, p), p, name="predictions", axis=1)
-    graph.add("Identity", _contributions(graph, found, module, x), name="contributions")
-    graph.add("Identity", module.base.numpy(), name="base")
     declare = helper.make_tensor_value_info
-    declared = [
-        declare("predictions", TensorProto.DOUBLE, ["rows", len(found.targets)]),
-        declare("contributions", TensorProto.DOUBLE, ["rows", count, width]),
-        declare("base", TensorProto.DOUBLE, [width]),
-    ]
+    declared = [declare("predictions", TensorProto.DOUBLE, ["rows", len(found.targets)])]
+    if module is not None:
+        graph.add("Identity", _contributions(graph, found, module, x), name="contributions")
+        graph.add("Identity", module.base.numpy(), name="base")
+        declared += [
+            declare("contributions", TensorProto.DOUBLE, ["rows", count, width]),
+            declare("base", TensorProto.DOUBLE, [width]),
+        ]
     if found.classes is not None:
         best = graph.add("ArgMax", "predictions", axis=1, keepdims=0)
         texts = [str(c) for c in found.classes]

@@ -148,3 +148,20 @@ def test_a_hundred_thousand_columns(tmp_path):
     with pytest.raises(CsvError, match="must differ"):
         read_table(path, header="yes")
     assert np.isfinite(columns["c99999"]).all()
+
+
+def test_parts_that_do_not_belong_together_are_refused(tmp_path):
+    from fuzz.targets import _model
+
+    path = tmp_path / "model.kanx"
+    changes = (
+        lambda h: h["estimator"].update(n_features_in=7),
+        lambda h: h["estimator"]["model"].update(target_names=["a", "b"]),
+        lambda h: h["estimator"]["model"]["columns"].pop(),
+        lambda h: h["estimator"].update(feature_names_in=["size"]),
+    )
+    for change in changes:
+        kanx.save(_model(), path)
+        path.write_bytes(rewrite(path.read_bytes(), change))
+        with pytest.raises(ValueError, match="damaged kanx model: columns and networks have"):
+            kanx.load(path)

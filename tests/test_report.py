@@ -235,6 +235,18 @@ def test_thirty_inputs_are_drawn_apart():
     assert np.diff(heights).min() >= 24  # a small curve's frame is that tall
 
 
+def test_of_many_inputs_the_least_share_a_bar():
+    net = KAN([40, 1], random_state=0)
+    view = kanx.explain(net, np.random.default_rng(0).uniform(-1, 1, (60, 40)))
+    page = render(view)
+    bars = re.search(r'<div class="bars">(.*?)</section>', page, re.S).group(1)
+    names = re.findall(r'<div class="name">(.*?)</div>', bars)
+    assert len(names) == 30 and names[-1] == "11 other inputs"
+    shares = [float(text) for text in re.findall(r'<div class="value">([\d.]+) %', bars)]
+    assert sum(shares) == pytest.approx(100, abs=2)
+    assert "95 % errors" not in page  # a bare network has none
+
+
 def test_a_bare_network_has_a_report_too():
     net = KAN([2, 1], edge="slaf", random_state=0)
     X = torch.rand(40, 2)

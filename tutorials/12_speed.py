@@ -7,8 +7,6 @@
 # %%
 import time
 
-import torch
-
 import kanx
 
 
@@ -58,28 +56,10 @@ with_bars = seconds(lambda: model.predict(rows, return_std=True))
 print(f"5000 rows: {mean_only:.2f} s, with error bars {with_bars:.2f} s")
 
 # %% [markdown]
-# ## Your own loop
+# ## The family of the edges
 #
-# The families differ in cost: forward and backward pass of one layer on 4096 rows, 32 inputs and
-# 32 outputs.
-
-# %%
-x = torch.randn(4096, 32)
-linear = torch.nn.Linear(32, 32)
-
-
-def step(layer):
-    """Do one forward and backward pass."""
-    layer(x).square().mean().backward()
-
-
-step(linear)
-reference = min(seconds(lambda: step(linear)) for _ in range(7))
-for family in ("gp", "spline", "slaf", "piecewise_linear", "rbf", "pade"):
-    layer = kanx.layers.KANLayer(32, 32, edge=family)
-    step(layer)
-    spent = min(seconds(lambda: step(layer)) for _ in range(7))
-    print(f"{family}: {1000 * spent:.0f} ms, {spent / reference:.0f} times a linear layer")
+# The families differ in cost by a factor of ten and more: polynomials and piecewise curves are
+# cheap, quotients are not. The table under "Which edge should I pick?" in the docs has the numbers.
 
 # %% [markdown]
 # ## Single precision, GPU, compile

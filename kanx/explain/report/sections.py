@@ -20,6 +20,7 @@ from kanx.explain.report.story import pruned_inputs, quantity
 from kanx.explain.report.surfaces import surface_map
 from kanx.explain.report.trial import Trial
 
+MOST_BARS = 30  # the other inputs share the last one
 MOST_PAIRS = 8
 MOST_SURFACES = 3
 LONG_TEXT = 3000  # characters
@@ -95,13 +96,21 @@ def legend(view: Explanation) -> list[dict[str, str]]:
 
 
 def importance_bars(view: Explanation, shares: Shares) -> list[dict[str, Any]]:
-    """Return the shares of the living inputs, the largest first, with their errors."""
+    """Return the shares of the living inputs, the largest first, with their errors.
+
+    Of very many inputs the least important share one bar.
+    """
     share, std = shares.values, np.nan_to_num(shares.std)
     gone = set(pruned_inputs(view))
     order = [j for j in shares.ranking if view.names[j] not in gone]
+    shown, rest = order, 0.0
+    if len(order) > MOST_BARS:
+        shown = order[: MOST_BARS - 1]
+        rest = float(sum(share[j] for j in order[len(shown) :]))
     most = max((float(share[j] + 1.96 * std[j]) for j in order), default=1.0) or 1.0
+    most = max(most, rest)
     found = []
-    for j in order:
+    for j in shown:
         low, high = max(0.0, share[j] - 1.96 * std[j]), share[j] + 1.96 * std[j]
         text = f"{100 * share[j]:.1f} %"
         found.append(
@@ -113,6 +122,11 @@ def importance_bars(view: Explanation, shares: Shares) -> list[dict[str, Any]]:
                 "text": text + (f" ± {196 * std[j]:.1f}" if std[j] > 0 else ""),
             }
         )
+    if len(shown) < len(order):
+        width = f"{100 * rest / most:.1f}"
+        name = f"{len(order) - len(shown)} other inputs"
+        text = f"{100 * rest:.1f} %"
+        found.append({"name": name, "width": width, "low": width, "span": "0", "text": text})
     return found
 
 

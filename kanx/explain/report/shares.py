@@ -44,11 +44,10 @@ def input_shares(view: Explanation) -> Shares:
     the functional analysis of variance, with interactions divided equally between their inputs.
     """
     if view.subject.is_additive:
-        return Shares(
-            view.importances.features.mean(1),
-            view.importances.features_std.mean(1),
-            "comes in through each input, with 95 % errors",
-        )
+        std = view.importances.features_std.mean(1)
+        errors = ", with 95 % errors" if np.isfinite(std).all() else ""
+        note = f"comes in through each input{errors}"
+        return Shares(view.importances.features.mean(1), std, note)
     values = view.interactions.features.mean(1)
     return Shares(
         values,

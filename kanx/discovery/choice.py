@@ -57,7 +57,7 @@ def choice_score(archive: Archive, candidate: Candidate, symbols: Sequence[sp.Sy
         return score
     variance = fit.loss / max(data.n_rows - count, 1)
     covariance = np.linalg.pinv(fit.curvature, rcond=1e-14, hermitian=True) * variance
-    alone = variance / np.maximum(np.diag(fit.curvature), 1e-300)
+    alone = np.asarray(variance / np.maximum(np.diag(fit.curvature), 1e-300), dtype=float)
     return score - _saving(fit.tree.constants, covariance, alone, data.n_rows)
 
 

@@ -102,7 +102,7 @@ def believable(
     rivals = [c for c in rivals if c.score <= rivals[0].score + RIVAL_NATS]
     if archive.is_exact():
         return rivals
-    scores = []
+    scores: list[float] = []
     for candidate in rivals:
         is_late = bool(scores) and deadline is not None and deadline.passed
         scores.append(candidate.score if is_late else choice_score(archive, candidate, symbols))

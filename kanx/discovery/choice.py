@@ -56,8 +56,9 @@ def choice_score(archive: Archive, candidate: Candidate, symbols: Sequence[sp.Sy
     if not count:
         return score
     variance = fit.loss / max(data.n_rows - count, 1)
-    covariance = np.linalg.pinv(fit.curvature, rcond=1e-14, hermitian=True) * variance
-    alone = np.asarray(variance / np.maximum(np.diag(fit.curvature), 1e-300), dtype=float)
+    inverse = np.linalg.pinv(fit.curvature, rcond=1e-14, hermitian=True)
+    covariance: Array = np.asarray(inverse * variance, dtype=float)
+    alone: Array = np.asarray(variance / np.maximum(np.diag(fit.curvature), 1e-300), dtype=float)
     return score - _saving(fit.tree.constants, covariance, alone, data.n_rows)
 
 

@@ -1,12 +1,14 @@
 """Exact quotients of sparse polynomials, and residuals that are misfit or noise."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from kanx.discovery.data import neighbour_ratio
-from kanx.discovery.rationals import sparse_quotient
+from kanx.discovery.rationals import raised, sparse_quotient
 from kanx.discovery.translations import find_merges
-from kanx.discovery.trees import evaluate
+from kanx.discovery.trees import constant, evaluate, power, product, total, variable
 
 LAWS = {
     "a polynomial plus a quotient": lambda a, b: 20 - a - a * b / (1 + 0.5 * a**2),
@@ -54,3 +56,14 @@ def test_a_merge_is_found_where_no_polynomial_is_good():
     target = np.sqrt(a**2 + b**2 - 2 * a * b * np.cos(t - u))
     merges = find_merges(columns, target, np.ones(2000))
     assert [(m.first, m.second, m.ratio) for m in merges[0]] == [(2, 3, -1.0)]
+
+
+@pytest.mark.parametrize("low", [2.0, -0.5])
+def test_a_root_of_a_quotient_keeps_its_values(low):
+    columns = np.random.default_rng(0).uniform(low, low + 1.0, (1, 50))
+    top, bottom = product(constant(-1.0), power(variable(0), 2)), total(constant(1.0), variable(0))
+    bottom = bottom if low < 0 else product(constant(-1.0), bottom)
+    quotient = product(top, power(bottom, -1))
+    root = raised(quotient, Fraction(1, 2), columns)
+    expected = np.sqrt(evaluate(quotient, columns)) if low > 0 else np.full(50, np.nan)
+    np.testing.assert_allclose(evaluate(root, columns), expected)

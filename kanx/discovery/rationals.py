@@ -8,6 +8,7 @@ coordinates, such as ``cos z``, are as good as monomials of ``z``. It needs data
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from fractions import Fraction
 from itertools import combinations_with_replacement
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from kanx.discovery.trees import (
     function,
     power,
     product,
+    scaled,
     total,
     variable,
 )
@@ -64,6 +66,19 @@ def sparse_quotient(
         if tree is not None:
             return tree
     return None
+
+
+def raised(quotient: Tree, exponent: Fraction, columns: Array) -> Tree:
+    """Return a quotient to a power, with the power inside where both parts have one sign."""
+    if exponent == 1 or quotient.kind != "product" or quotient.children[-1].kind != "power":
+        return power(quotient, exponent)
+    top, bottom = product(*quotient.children[:-1]), quotient.children[-1].children[0]
+    signs = [np.unique(np.sign(evaluate(part, columns))) for part in (top, bottom)]
+    if len(signs[0]) != 1 or len(signs[1]) != 1 or signs[0][0] != signs[1][0]:
+        return power(quotient, exponent)
+    if signs[0][0] < 0:
+        top, bottom = scaled(top, -1.0), scaled(bottom, -1.0)
+    return product(power(top, exponent), power(bottom, -exponent))
 
 
 def _alphabets(d: int, allowed: Collection[str] | None) -> list[list[tuple[str, int]]]:

@@ -21,7 +21,7 @@ from kanx.discovery.curves import named_curves, scan_of
 from kanx.discovery.data import MISFIT_RATIO, Data, neighbour_ratio
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction, rationalise
-from kanx.discovery.rationals import sparse_quotient
+from kanx.discovery.rationals import raised, sparse_quotient
 from kanx.discovery.reduced import ReducedProblem, linked_target, sparse_sums
 from kanx.discovery.ridge import Projection, RidgeProblem, RidgeUnit, search_units
 from kanx.discovery.trees import (
@@ -30,7 +30,6 @@ from kanx.discovery.trees import (
     function,
     monomial,
     number,
-    power,
     product,
     substitute,
     variable,
@@ -245,7 +244,9 @@ class ReducedSearch:
                 continue
             tree = sparse_quotient(problem.coordinates, linked.target, linked.weight, self.allowed)
             if tree is not None:
-                outer = product(number(int(linked.sign)), power(tree, 1 / link))
+                outer = product(
+                    number(int(linked.sign)), raised(tree, 1 / link, problem.coordinates)
+                )
                 inner = substitute(outer, problem.coordinate_trees)
                 self.file([product(problem.gate_tree, inner)])
 

@@ -172,9 +172,12 @@ class Search:
             yield lambda h=hypothesis: self._name(h, deep)  # type: ignore[misc]
 
     def _name_all(self, rivals: list[Hypothesis]) -> None:
-        """Name the hypotheses that the data hardly tell apart, until a law is found."""
-        for hypothesis in rivals:
-            if not (self.deadline.passed or self._is_solved()):
+        """Name the hypotheses that the data hardly tell apart, until a law is found.
+
+        The first is always named: a polynomial of the baselines may fit as well.
+        """
+        for position, hypothesis in enumerate(rivals):
+            if not (self.deadline.passed or (position > 0 and self._is_solved())):
                 self._name(hypothesis)
 
     def _baselines(self) -> None:

@@ -89,7 +89,7 @@ def test_a_file_that_is_no_parquet_is_refused_in_one_line(saved, tmp_path, capsy
 LIMITED = """
 import resource, sys
 from kanx.cli import main
-import kanx.commands.predict, torch, scipy.stats, polars
+import kanx.commands.predict, kanx.persistence, scipy.stats, sklearn.metrics
 with open("/proc/self/statm") as file:
     used = int(file.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]), -1))

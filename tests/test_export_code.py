@@ -129,7 +129,7 @@ def test_every_family_as_pieces(case):
     if case[0] == "lookup":
         X = hard_rows()
     found = exported(model)
-    assert found.error < 1e-6
+    assert found.error < 1e-5  # absolute: near poles values are large
     assert_close(runtime.predict(found.to_dict(), X), truth(model, X))
 
 

@@ -253,7 +253,7 @@ def report(results, options):
             f"| {table} | {half} | {method} | {noise:g} | {len(members)} | {found} "
             f"| {100 * found / len(members):.0f} % | {solved} | {middle:.1f} | {high:.1f} |"
         )
-    lines += ["", LIMITS, ""]
+    lines += ["", LIMITS, *([options.note] if options.note else [])]
     failures = [r for r in results if not r["found"] and r["method"] == "kanx"]
     if failures:
         lines += ["", "Not found by kanx:", "", "| equation | noise | formula or error |",
@@ -269,6 +269,7 @@ def main():
     parser.add_argument("bench")
     parser.add_argument("--run", action="store_true")
     parser.add_argument("--write")
+    parser.add_argument("--note", default="", help="a sentence for the report")
     parser.add_argument("--results", default="recovery_results.jsonl")
     parser.add_argument("--table", default="feynman", choices=["feynman", "strogatz", "nguyen"])
     parser.add_argument("--method", default="kanx", choices=["kanx", "operon", "gplearn"])

@@ -21,7 +21,7 @@ PRECISION_RANGE = (1e-8, 1e10)
 NOISE_RANGE = (1e-2, 1e14)  # of the noise precision, for a target of unit variance
 # least share of the target's variance that is noise, once every distinct row has a parameter
 INTERPOLATION_NOISE = 1e-3
-FIRST_STEPS, LATER_STEPS = 25, 2
+STEPS = 4  # of every round: with fewer, edges die before their curves have found a shape
 DEAD = 1e-3  # effective parameters below which an edge is zero for all purposes
 
 
@@ -79,9 +79,6 @@ class Climb:
     def descend(self, iterations: int | None = None) -> float:
         """Take Levenberg-Marquardt steps, then return the log evidence by Laplace's method.
 
-        Many steps are taken the first time: precisions that are learned before the curves have
-        found their shapes silence edges that would be needed.
-
         Parameters
         ----------
         iterations : int, optional
@@ -89,7 +86,7 @@ class Climb:
         """
         living = self.coordinates.alive()
         if iterations is None:
-            iterations = LATER_STEPS if hasattr(self, "posterior") else FIRST_STEPS
+            iterations = STEPS
         step = minimise(
             self.problem,
             self.loss,

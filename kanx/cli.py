@@ -49,7 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, MemoryError) as error:
         if arguments.traceback:
             traceback.print_exc()
-        print(f"kanx {arguments.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(
+            f"kanx {arguments.command}: {' '.join(str(error).split()) or 'out of memory'}",
+            file=sys.stderr,
+        )
         return EXIT_BAD_INPUT
     return 0
 

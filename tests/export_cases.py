@@ -117,7 +117,7 @@ def family_rows(count: int = 1000) -> NDArray[np.float64]:
 
 
 def assert_close(own: Any, wanted: NDArray[np.float64], tolerance: float = 1e-6) -> None:
-    """Compare within the tolerance, relative where numbers are large; NaN and infinity as wanted."""
+    """Compare within the tolerance, relative for large numbers; NaN and infinity as wanted."""
     own = np.asarray(own, dtype=float)
     assert own.shape == wanted.shape
     finite = np.isfinite(wanted)

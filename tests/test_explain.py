@@ -159,7 +159,7 @@ def test_curves_of_a_network_are_in_the_targets_units_where_they_end_at_it(table
 def test_members_of_an_averaged_network_have_bands_of_their_own(table, deep):
     X, _ = table
     view = kanx.explain(deep, X)
-    assert len(deep.model_.members) == 2
+    assert len(deep.model_.members) >= 2
     for curve in view.curves:
         assert np.isfinite(curve.std).all()
         assert (curve.std.max() > 0) == curve.is_alive

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import kanx
 from kanx import KAN
 from kanx.training.averaging import average
 from kanx.training.climb import Climb
@@ -204,3 +205,28 @@ def test_networks_of_different_width_average():
 def test_deep_networks_are_not_averaged():
     with pytest.raises(ValueError, match="at most two layers"):
         average([start([3, 2, 2, 1], "gp", False, seed) for seed in range(2)])
+
+
+def test_common_precisions_win_where_correlated_inputs_all_matter_a_little():
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(120, 1))
+    X = common + 0.7 * rng.normal(size=(120, 20))
+    y = (X.sum(1) + 4 * rng.normal(size=120) > 0).astype(int)
+    model = kanx.KANClassifier(hidden="additive", random_state=0).fit(X, y)
+    assert model.network_.n_edges == 20
+
+
+def test_a_precision_for_every_curve_wins_where_one_input_matters():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 6))
+    y = np.sin(2 * X[:, 0]) + 0.1 * rng.normal(size=200)
+    model = kanx.KANRegressor(hidden="additive", random_state=0).fit(X, y)
+    assert model.network_.n_edges <= 2
+
+
+def test_the_round_of_highest_evidence_is_kept():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (80, 2))
+    y = X[:, 0] * X[:, 1]
+    fit = kanx.KANRegressor(hidden=(2,), n_estimators=1, random_state=0).fit(X, y).model_.members[0]
+    assert fit.evidence >= max(fit.trace) - 1

@@ -47,6 +47,8 @@ class Climb:
         In float64; always set to the present coordinates.
     x, y, loss, weight
         See `fit_evidence`.
+    tied : bool, default=False
+        Whether all edges of a layer share one precision of their lines and one of their bends.
 
     Attributes
     ----------
@@ -54,6 +56,8 @@ class Climb:
         Whitened coordinates.
     precision : Tensor, (n_groups,)
         Prior precision of every edge.
+    n_precisions : int
+        How many of them are learned.
     posterior : Posterior
         At the last minimum.
     evidence : float
@@ -63,13 +67,27 @@ class Climb:
     posterior: Posterior
     evidence: float
 
-    def __init__(self, network: KAN, x: Tensor, y: Tensor, loss: Loss, weight: Tensor) -> None:
+    def __init__(
+        self,
+        network: KAN,
+        x: Tensor,
+        y: Tensor,
+        loss: Loss,
+        weight: Tensor,
+        *,
+        tied: bool = False,
+    ) -> None:
         self.coordinates = Coordinates(network)
         own = own_share(len(x))
         linearisation = Linearisation(self.coordinates, x[own])
         self.coordinates.freeze(linearisation.uninformed())
         self.problem = Problem(linearisation, y[own], weight[own])
         self.loss = loss
+        groups = torch.arange(self.coordinates.n_groups)
+        self._pools = self.coordinates.pools() if tied else groups
+        self.tied = tied
+        living = self._pools[self.coordinates.living_groups()]
+        self.n_precisions = len(living.unique()) - 1  # the biases have a fixed one
         self.w = self.coordinates.read() * self.coordinates.alive()
         self.coordinates.write(self.w)
         self.precision = torch.ones(self.coordinates.n_groups, dtype=torch.float64)
@@ -110,7 +128,9 @@ class Climb:
         """Re-estimate the precisions and the noise, and drop edges that have become zero."""
         gamma = self.posterior.effective_parameters()
         square = torch.zeros_like(gamma).index_add_(0, self.coordinates.group, self.w**2)
-        fresh = (gamma.clamp_min(1e-6) / square.clamp_min(1e-300)).clamp(*PRECISION_RANGE)
+        sums = [torch.zeros_like(gamma).index_add_(0, self._pools, v) for v in (gamma, square)]
+        pooled = sums[0].clamp_min(1e-6) / sums[1].clamp_min(1e-300)
+        fresh = pooled[self._pools].clamp(*PRECISION_RANGE)
         fresh[-1] = BIAS_PRECISION
         self.precision = fresh
         dead = gamma < DEAD

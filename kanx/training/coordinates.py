@@ -124,6 +124,15 @@ class Coordinates:
             flags[block.first_group : stop] &= mask.repeat_interleave(2)
         return flags
 
+    def pools(self) -> Tensor:
+        """Number the groups by layer and by line or bend, ``(n_groups,)``; the biases come last."""
+        pools = torch.full((self.n_groups,), 2 * len(self.network.all_layers))
+        for block in self.blocks:
+            edges = block.shape[1] * block.shape[2]
+            own = 2 * block.layer + torch.arange(2).repeat(edges)
+            pools[block.first_group : block.first_group + 2 * edges] = own
+        return pools
+
     def alive(self) -> Tensor:
         """Say which coordinates take part in a fit, ``bool (size,)``."""
         return self.living_groups()[self.group] & self._free

@@ -51,6 +51,9 @@ class Settings:
         more than this per row, and at least 0.05.
     prune : bool, default=True
         Whether edges are pruned that the evidence does not want; see `prune_edges`.
+    tied : bool, default=False
+        Whether all edges of a layer share one precision of their lines and one of their bends;
+        such a fit keeps all edges.
     checkpoint : Path, optional
         Folder of checkpoints; see `Journal`.
     """
@@ -58,6 +61,7 @@ class Settings:
     max_iter: int = 60
     tol: float = 1e-4
     prune: bool = True
+    tied: bool = False
     checkpoint: Path | None = None
 
 
@@ -114,7 +118,8 @@ class Trial:
     def finish(self, prune: bool = True) -> Fit:
         """Prune what the evidence does not want, and return the fit."""
         climb = self.climb
-        if prune and not (self.stopped or isinstance(climb, MatrixFreeClimb)):
+        kept = climb.tied or self.stopped or isinstance(climb, MatrixFreeClimb)
+        if prune and not kept:
             prune_edges(climb)
         problem, network = climb.problem, climb.coordinates.network
         average_where_never_missing(network, problem.linearisation.x, problem.weight)
@@ -139,8 +144,8 @@ def try_evidence(
     """
     weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
     large = int(Coordinates(network).alive().sum()) > DENSE_LIMIT
-    journal = Journal(settings.checkpoint, network, x, y, weight, loss, precision)
-    climb = (MatrixFreeClimb if large else Climb)(network, x, y, loss, weight)
+    journal = Journal(settings.checkpoint, network, x, y, weight, loss, precision, settings.tied)
+    climb = (MatrixFreeClimb if large else Climb)(network, x, y, loss, weight, tied=settings.tied)
     if precision is not None:
         climb.precision = precision.clone()
     progress = journal.resume(climb)

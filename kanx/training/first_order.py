@@ -102,6 +102,8 @@ class FirstOrder:
 
     def finish(self, network: KAN, loss: Loss, precision: Tensor, seed: int, task: Task) -> Fit:
         """Train a network from its present parameters, prune it and find its posterior."""
+        sample = self.rows.sample
+        guard = (sample.x[:2048], sample.y[:2048], sample.weight[:2048])
         outcome = train(
             network,
             self.rows.training,
@@ -110,12 +112,13 @@ class FirstOrder:
             precision,
             optimizer=self.optimizer,
             held_out=self.rows.held_out,
+            # a penalty for sparsity is meant to cost some fit
+            sample=None if self.options.is_sparse else guard,
             seed=seed,
             state_file=self._state_file(network, loss, precision, seed),
             on_epoch=task.on_round,
             stop=self.stop,
         )
-        sample = self.rows.sample
         if self.options.is_sparse:
             prune_small_edges(network, sample.x[:2048], self.options.prune_below)
         average_where_never_missing(network, sample.x, sample.weight)

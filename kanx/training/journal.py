@@ -44,8 +44,8 @@ class Journal:
         Without it nothing is kept.
     network : KAN
         At the start of the climb.
-    x, y, weight, loss, precision
-        See `fit_evidence`.
+    x, y, weight, loss, precision, tied
+        See `fit_evidence` and `Settings`.
     """
 
     def __init__(
@@ -57,13 +57,15 @@ class Journal:
         weight: Tensor,
         loss: Loss,
         precision: Tensor | None,
+        tied: bool = False,
     ) -> None:
         self._file: Path | None = None
         self._written = time.monotonic()
         if folder is not None:
             tensors = [*network.state_dict().values(), x, y, weight, *_loss_tensors(loss)]
             started = [] if precision is None else [precision]
-            name = fingerprint([network.config(), type(loss).__name__, *tensors, *started])
+            said = [network.config(), type(loss).__name__, "tied" if tied else "free"]
+            name = fingerprint([*said, *tensors, *started])
             self._file = folder / f"climb-{name}.safetensors"
 
     def resume(self, climb: Climb) -> Progress:

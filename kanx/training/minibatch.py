@@ -72,6 +72,7 @@ def train(
     *,
     optimizer: str = "adam",
     held_out: Chunk | None = None,
+    sample: Chunk | None = None,
     seed: int = 0,
     state_file: Path | None = None,
     on_epoch: Callable[[int, float], bool] | None = None,
@@ -91,6 +92,9 @@ def train(
     optimizer : {"adam", "lbfgs"}
     held_out : Chunk, optional
         Rows to stop early by; the weights that suit them best are kept.
+    sample : Chunk, optional
+        Training rows that must not be explained worse than at the start, or the start is kept: a
+        rate that suits a random start can be too large for one that is nearly exact.
     seed : int
         Of the order of rows.
     state_file : Path, optional
@@ -117,6 +121,9 @@ def train(
             network, prior, loss, options, optimizer=optimizer, rows=chunks, seed=seed
         )
         best = Best()
+        begun = Best()
+        if sample is not None:
+            begun.see(trainer.score(sample), trainer)
         stopped = _resume(state_file, trainer, best, outcome)
         while not stopped and len(outcome.trace) < options.epochs:
             number = len(outcome.trace)
@@ -133,6 +140,8 @@ def train(
         outcome.converged = outcome.converged or not stopped
         if best.weights is not None:
             trainer.load_weights(best.weights)
+        if begun.weights is not None and sample is not None and trainer.score(sample) > begun.value:
+            trainer.load_weights(begun.weights)
         network.to("cpu")
     outcome.loss = trainer.loss
     _say_rejected(trainer)

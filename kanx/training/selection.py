@@ -32,6 +32,8 @@ COORDINATES_PER_ROW = 1.5
 # log evidence a row below the best: widths that count as equally good, and starts worth averaging;
 # the evidence is a sum over rows of log predictive densities
 SAME_WIDTH, SAME_START = 0.02, 0.1
+# gain of log evidence, odds of about 150 to 1, that pays for a model that is harder to read
+CLEAR = 5.0
 # interactions are not looked for in fewer rows than this many per input
 ROWS_PER_INPUT = 10
 
@@ -128,7 +130,11 @@ class Task:
             trial.climb.loss,
             self.weight,
             precision=trial.climb.precision,
-            settings=replace(self.settings, max_iter=min(8, self.settings.max_iter)),
+            settings=replace(
+                self.settings,
+                max_iter=min(8, self.settings.max_iter),
+                tied=trial.climb.tied,
+            ),
             on_round=self.on_round,
         )
 
@@ -160,13 +166,34 @@ def choose_length_scale(task: Task) -> tuple[Task, Trial]:
     return max(candidates, key=lambda candidate: candidate[1].evidence)
 
 
+def finish_additive(whole: Task, task: Task, trial: Trial) -> Fit:
+    r"""Finish an additive fit, or the one with common precisions where that explains as much.
+
+    Were all curves alike, a precision for each would still gain about half a nat by chance: twice
+    the log ratio of the likelihoods is then :math:`\chi^2_k` distributed (Wilks 1938). Where it
+    gains no more than that, nothing says that some inputs matter and others do not; with few
+    rows and correlated inputs, leaving most out would lose accuracy.
+
+    Parameters
+    ----------
+    whole : Task
+    task : Task
+        With the part of the rows and the length-scale of the fit.
+    trial : Trial
+        Of `task`, with a precision for every line and every bend.
+    """
+    common = replace(task, settings=replace(task.settings, tied=True)).fit(())
+    by_chance = (trial.climb.n_precisions - common.climb.n_precisions) / 2
+    wanted = trial.evidence - by_chance >= common.evidence - CLEAR
+    return whole.finish(trial if wanted else common)
+
+
 def select(task: Task, n_estimators: int) -> list[Fit]:
     """Choose between the additive model and hidden layers by evidence.
 
     Every width gets two starts; the widest whose best start comes near the highest evidence of
     all wins, and the remaining starts go to it. The additive model is kept unless hidden nodes
-    raise the log evidence by more than five, odds of about 150 to 1: what is easier to read needs
-    no further argument.
+    raise the log evidence by more than `CLEAR`: what is easier to read needs no further argument.
 
     Parameters
     ----------
@@ -177,9 +204,9 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     whole, (task, additive) = task, choose_length_scale(task.part())
     rows = task.weight.sum().item()
     if rows < ROWS_PER_INPUT * len(task.edges):
-        return [whole.finish(additive)]
+        return [finish_additive(whole, task, additive)]
     tried: dict[int, list[Trial]] = {}
-    highest = additive.evidence + 5
+    highest = additive.evidence + CLEAR
     started = 0
     for width in HIDDEN_WIDTHS:
         starts = range(min(2, n_estimators - started))
@@ -192,8 +219,8 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
             break
         highest = max(highest, top)
     near = [w for w, trials in tried.items() if _highest(trials) >= highest - SAME_WIDTH * rows]
-    if not near or highest == additive.evidence + 5:
-        return [whole.finish(additive)]
+    if not near or highest == additive.evidence + CLEAR:
+        return [finish_additive(whole, task, additive)]
     trials = tried[near[-1]]
     rest = range(len(trials), len(trials) + n_estimators - started)
     trials += task.fit_starts((near[-1],), True, rest)

@@ -18,7 +18,7 @@ from kanx.training.evidence import Fit, Settings
 from kanx.training.first_order import FirstOrder
 from kanx.training.hidden import Hidden, parse_hidden
 from kanx.training.losses import Loss
-from kanx.training.selection import Task, choose_length_scale, near_best, select
+from kanx.training.selection import Task, choose_length_scale, finish_additive, near_best, select
 
 # a family, its options under "family" and others, or one of these for every column
 EdgeChoice = str | Mapping[Any, Any]
@@ -120,7 +120,7 @@ def _fits(task: Task, topology: Hidden, n_estimators: int) -> list[Fit]:
         return select(task, n_estimators)
     whole, (task, additive) = task, choose_length_scale(task.part())
     if not widths:
-        return [whole.finish(additive)]
+        return [finish_additive(whole, task, additive)]
     fits = task.fit_starts(widths, topology.skip, range(n_estimators))
     kept = near_best(fits, task.weight.sum().item())
     return [whole.finish(fit) for fit in kept]

@@ -27,6 +27,7 @@ HIDDEN_WIDTHS = (2, 4, 8)
 LENGTH_SCALES = (1.25, 2.0, 3.0)
 # beyond so many rows sizes and starts are tried on a part, and the chosen ones finished on all
 MANY_ROWS, PART_OF_ROWS = 5000, 2500
+ROUNDS_ON_ALL, FINISHED_ON_ALL = 4, 2
 # nor are more than this many times as many as there are rows
 COORDINATES_PER_ROW = 1.5
 # log evidence a row below the best: widths that count as equally good, and starts worth averaging;
@@ -120,19 +121,21 @@ class Task:
         return replace(self, x=self.x[chosen], y=self.y[chosen], weight=self.weight[chosen])
 
     def finish(self, trial: Trial) -> Fit:
-        """Prune a fit; one to a part of the rows is continued on all of them first."""
+        """Prune a fit; one to a part of the rows is then continued on all of them."""
+        fit = trial.finish(self.settings.prune)
         if len(self.x) <= MANY_ROWS:
-            return trial.finish(self.settings.prune)
+            return fit
         return fit_evidence(
-            trial.climb.coordinates.network,
+            fit.network,
             self.x,
             self.y,
-            trial.climb.loss,
+            fit.loss,
             self.weight,
-            precision=trial.climb.precision,
+            precision=fit.posterior.precision,
             settings=replace(
                 self.settings,
-                max_iter=min(8, self.settings.max_iter),
+                max_iter=min(ROUNDS_ON_ALL, self.settings.max_iter),
+                prune=False,
                 tied=trial.climb.tied,
             ),
             on_round=self.on_round,
@@ -191,9 +194,10 @@ def finish_additive(whole: Task, task: Task, trial: Trial) -> Fit:
 def select(task: Task, n_estimators: int) -> list[Fit]:
     """Choose between the additive model and hidden layers by evidence.
 
-    Every width gets two starts; the widest whose best start comes near the highest evidence of
-    all wins, and the remaining starts go to it. The additive model is kept unless hidden nodes
-    raise the log evidence by more than `CLEAR`: what is easier to read needs no further argument.
+    Every width gets two starts; the remaining ones go to the widest whose best start comes near
+    the highest evidence of all. Those near the best are averaged, whatever their width. The
+    additive model is kept unless hidden nodes raise the log evidence by more than `CLEAR`: what is
+    easier to read needs no further argument.
 
     Parameters
     ----------
@@ -221,10 +225,14 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     near = [w for w, trials in tried.items() if _highest(trials) >= highest - SAME_WIDTH * rows]
     if not near or highest == additive.evidence + CLEAR:
         return [finish_additive(whole, task, additive)]
-    trials = tried[near[-1]]
-    rest = range(len(trials), len(trials) + n_estimators - started)
+    begun = len(tried[near[-1]])
+    rest = range(begun, begun + n_estimators - started)
+    trials = [trial for own in tried.values() for trial in own]
     trials += task.fit_starts((near[-1],), True, rest)
-    return [whole.finish(trial) for trial in near_best(trials, rows)]
+    kept = near_best(trials, rows)
+    if len(whole.x) > MANY_ROWS:
+        kept = kept[:FINISHED_ON_ALL]
+    return [whole.finish(trial) for trial in kept]
 
 
 def near_best(trials: list[Trial], rows: float) -> list[Trial]:

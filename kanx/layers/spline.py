@@ -175,7 +175,8 @@ class BSpline(LinearFamily):
         u, knots = t.unsqueeze(-2), self.knots
         # intervals are closed on the left, from the end of the domain on on the right, so that
         # value and derivative at both ends are those from inside
-        from_left = torch.where(knots < self.knots[-self.degree - 1], u >= knots, u > knots)
+        # no torch.where of truth values: ONNX runtimes lack it
+        from_left = (u > knots) | ((u >= knots) & (knots < self.knots[-self.degree - 1]))
         values = (from_left[..., :-1, :] & ~from_left[..., 1:, :]).to(t)
         for k in range(1, degree + 1):
             rising = (u - knots[: -k - 1]) / (knots[k:-1] - knots[: -k - 1])

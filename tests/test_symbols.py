@@ -159,3 +159,27 @@ def test_wrong_calls_are_explained(additive):
         kanx.symbolify(model, X, y, functions=["sine"])
     with pytest.raises(TypeError, match="cannot explain"):
         kanx.symbolify("model", X)
+
+
+def test_separable_classes_leave_the_constants_finite():
+    X = table(300, 2)
+    y = (X["a"] + X["b"] ** 2 > 1).astype(int)
+    model = kanx.KANClassifier(hidden="additive", random_state=0).fit(X, y)
+    formula = kanx.symbolify(model, X, y)
+    assert formula.scores["accuracy_test"] > 0.9
+    assert formula.scores["log_loss_test"] < 0.3
+    assert max(abs(c.value) for c in formula.constants) < 1000
+    assert any("log-odds of 1" in note for note in formula.notes)
+
+
+def test_a_model_of_counts_gives_the_logarithm_of_their_mean():
+    X = table(500, 2, low=-1, high=1)
+    y = np.random.default_rng(2).poisson(np.exp(2 + X["a"] + X["b"] ** 2))
+    model = kanx.KANRegressor(hidden="additive", loss="poisson", random_state=0).fit(X, y)
+    formula = kanx.symbolify(model, X, y)
+    assert formula.target == "log(E[y])"
+    assert any("exp(formula) is the count" in note for note in formula.notes)
+    assert np.abs(formula.predict(X) - (2 + X["a"] + X["b"] ** 2)).mean() < 0.05
+    assert formula.scores["d2_test"] > formula.scores["network_d2_test"] - 0.02
+    with pytest.raises(ValueError, match="must not be negative"):
+        kanx.symbolify(model, X, y - 5)

@@ -9,6 +9,7 @@ import torch
 
 from kanx.explain.curves import node_names, sum_names
 from kanx.explain.formula import Formula
+from kanx.explain.formula_scale import formula_target, scale_notes
 from kanx.explain.nesting import nested
 from kanx.explain.subject import Subject
 from kanx.layers import KANLayer
@@ -79,11 +80,10 @@ def network_formulas(subject: Subject) -> tuple[Formula, ...]:
 
 def _formula(subject: Subject, output: int, value: sp.Expr) -> Formula:
     scale, mean = subject.target_scale[output].item(), subject.target_mean[output].item()
-    name = subject.target_names[output]
-    target = name if subject.link == "identity" else f"logit({name})"
     expr = value if scale == 1 else _number(scale) * value
     expr = expr if mean == 0 else _number(mean) + expr
     notes = ["This is the network itself, written out; it says nothing about the law behind it."]
+    notes += scale_notes(subject, output)
     for j, column in enumerate(subject.columns):
         if column.categories is not None:
             codes = ", ".join(f"{k} = {value}" for k, value in enumerate(column.categories))
@@ -100,7 +100,7 @@ def _formula(subject: Subject, output: int, value: sp.Expr) -> Formula:
         subject.names,
         units=subject.units,
         ranges=ranges,
-        target=target,
+        target=formula_target(subject, output),
         scores={"r2_network": 1.0},
         notes=notes,
     )

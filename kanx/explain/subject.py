@@ -134,9 +134,18 @@ class Subject:
         """Return the unit of a column or target, None where it is unknown."""
         return self.units.get(name)
 
+    @cached_property
+    def counts(self) -> bool:
+        """Whether outputs are logarithms of expected counts."""
+        from kanx.training.losses import Poisson
+
+        return bool(self.members) and isinstance(self.members[0].loss, Poisson)
+
     def output_label(self, output: int = 0) -> str:
         """Name the quantity that an output is, with its unit."""
         name = self.target_names[output]
+        if self.counts:
+            return f"logarithm of the expected {name}"
         if self.link != "identity":
             return f"log-odds of {name}" if self.link == "logistic" else f"logit of {name}"
         unit = self.unit(name)

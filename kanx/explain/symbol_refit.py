@@ -15,6 +15,7 @@ from scipy.optimize import least_squares
 from kanx.explain.complexity import description_bits
 from kanx.explain.evaluate import Program
 from kanx.explain.symbol_choices import Writer
+from kanx.explain.symbol_likelihood import Likelihood
 
 Array = NDArray[np.float64]
 
@@ -31,8 +32,9 @@ class Rows:
     ----------
     columns : mapping of str to ndarray, (rows,)
     target : ndarray, (rows,)
-        Values, or 0 and 1 where the formula is the log-odds of 1.
-    is_binary : bool
+        Values, classes 0 and 1, or counts.
+    likelihood : Likelihood
+        How the target is spread around the formula.
     floor : float
         Variance of the target below which a better fit means nothing.
     n_independent : float
@@ -42,20 +44,26 @@ class Rows:
 
     columns: Mapping[str, Array]
     target: Array
-    is_binary: bool
+    likelihood: Likelihood
     floor: float
     n_independent: float
 
     def residual(self, values: Array) -> Array:
-        """Return residuals whose squares add up to the loss, (rows,); deviance for classes."""
-        if not self.is_binary:
-            return np.asarray(values - self.target, dtype=float)
-        sign = 2 * self.target - 1
-        return np.asarray(-sign * np.sqrt(2 * np.logaddexp(0, -sign * values)), dtype=float)
+        """Return residuals whose squares add up to the loss of a fit, (rows,)."""
+        return self.likelihood.residual(values, self._fitted_target)
+
+    @cached_property
+    def _fitted_target(self) -> Array:
+        return self.likelihood.softened(self.target)
+
+    def error(self, values: Array) -> float:
+        """Return the root of the mean squared residual; infinite where one is not finite."""
+        error = float(np.sqrt(np.mean(self.likelihood.residual(values, self.target) ** 2)))
+        return error if np.isfinite(error) else np.inf
 
     def variance(self, loss: float, n_constants: int) -> float:
         """Return the variance of a row's residual, from the loss of a fit."""
-        if self.is_binary:
+        if not self.likelihood.has_noise:
             return 1.0
         rows = len(self.target)
         freedom = max(self.n_independent - n_constants, self.n_independent / 4)
@@ -63,7 +71,7 @@ class Rows:
 
     def misfit_bits(self, loss: float) -> float:
         """Return the bits that the target still needs once the formula is known."""
-        if self.is_binary:
+        if not self.likelihood.has_noise:
             return loss / (2 * log(2))
         rows = len(self.target)
         return rows / 2 * log2(loss / rows + self.floor + 1e-300)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from kanx.explain.evaluate import evaluate
 from kanx.explain.formula import Formula
+from kanx.explain.formula_scale import formula_target, scale_notes
 from kanx.explain.subject import Subject
+from kanx.explain.symbol_likelihood import Bernoulli, Counts
 from kanx.explain.symbol_polish import constants_of
 from kanx.explain.symbol_refit import Draft, Refit, Rows, refit, write_curves
 
@@ -53,7 +55,6 @@ class Report:
         """Return a fitted draft as a formula with its scores."""
         subject = self.subject
         expr = write_curves(found.draft.written, found.draft.writers)
-        name = subject.target_names[self.output]
         scores = self._scores(expr)
         error = scores.get("nrmse_test", np.inf)
         return Formula(
@@ -62,17 +63,17 @@ class Report:
             constants=constants_of(found),
             units=subject.units,
             ranges={c.name: (c.lower, c.upper) for c in subject.columns if c.categories is None},
-            target=name if subject.link == "identity" else f"logit({name})",
+            target=formula_target(subject, self.output),
             scores=scores,
             status="exact" if self.has_target and error < _EXACT else "approximate",
-            notes=self._coverage,
+            notes=[*scale_notes(subject, self.output), *self._coverage],
         )
 
     def notes(self, formula: Formula) -> list[str]:
         """Return how the formula compares with the network and with a linear model."""
         judged = "held-out rows" if self.test is not None else "rows it was fitted to"
         rows, chosen = self._judged
-        own = self._error(self._values(formula.expr, rows), rows)
+        own = rows.error(self._values(formula.expr, rows))
         notes = []
         share = formula.scores["r2_network"]
         if share < _FAITHFUL:
@@ -81,12 +82,12 @@ class Report:
                 "is not what the network has learned."
             )
         left = (own / max(self._spread, 1e-300)) ** 2
-        if self.has_target and not rows.is_binary and left > _UNEXPLAINED:
+        if self.has_target and rows.likelihood.has_noise and left > _UNEXPLAINED:
             notes.append(
                 f"{100 * left:.0f} % of the target's variance on the {judged} is left unexplained."
             )
         if self.has_target:
-            network = self._error(self.network_values[chosen], rows)
+            network = rows.error(self.network_values[chosen])
             if own > _AS_WELL * network and own > _EXACT * self._spread:
                 notes.append(
                     f"The formula is worse than the network: its {self._kind} on the {judged} is "
@@ -98,7 +99,7 @@ class Report:
         else:
             notes.append("Constants were fitted to the network, not to measured values.")
         linear = self._linear_error
-        if linear <= _AS_WELL * own and linear < self._error(self._flat, rows) / _AS_WELL:
+        if linear <= _AS_WELL * own and linear < rows.error(self._flat) / _AS_WELL:
             notes.append(
                 f"A linear model does as well: its {self._kind} on the {judged} is {linear:.3g}, "
                 f"the formula's {own:.3g}."
@@ -120,7 +121,7 @@ class Report:
 
     @property
     def _kind(self) -> str:
-        return "root mean deviance" if self.train.is_binary else "root-mean-square error"
+        return self.train.likelihood.error
 
     @cached_property
     def _spread(self) -> float:
@@ -129,10 +130,8 @@ class Report:
     @property
     def _flat(self) -> Array:
         """The best constant, for the rows that formulas are judged on."""
-        mean = float(np.mean(self.train.target))
-        if self.train.is_binary:
-            mean = np.log(max(mean, 1e-12) / max(1 - mean, 1e-12))
-        return np.full(len(self._judged[0].target), mean)
+        level = self.train.likelihood.link(float(np.mean(self.train.target)))
+        return np.full(len(self._judged[0].target), level)
 
     @cached_property
     def _linear_error(self) -> float:
@@ -147,7 +146,7 @@ class Report:
         if found is None:
             return np.inf
         rows = self._judged[0]
-        return self._error(self._values(found.draft.written, rows), rows)
+        return rows.error(self._values(found.draft.written, rows))
 
     @property
     def _coverage(self) -> list[str]:
@@ -164,11 +163,6 @@ class Report:
     def _values(self, expr: sp.Expr, rows: Rows) -> Array:
         return np.broadcast_to(evaluate(expr, rows.columns), len(rows.target))
 
-    @staticmethod
-    def _error(values: Array, rows: Rows) -> float:
-        error = float(np.sqrt(np.mean(rows.residual(values) ** 2)))
-        return error if np.isfinite(error) else np.inf
-
     def _scores(self, expr: sp.Expr) -> dict[str, float]:
         unit = self.subject.target_scale[self.output].item()
         parts = {"train": (self.train, self.train_rows)}
@@ -181,15 +175,20 @@ class Report:
         for name, (rows, chosen) in parts.items():
             if not self.has_target:
                 scores[f"r2_network_{name}"] = _r2(rows.target, values[name], unit)
-            elif rows.is_binary:
-                scores[f"log_loss_{name}"] = self._error(values[name], rows) ** 2 / 2
+            elif isinstance(rows.likelihood, Bernoulli):
+                scores[f"log_loss_{name}"] = rows.error(values[name]) ** 2 / 2
                 scores[f"accuracy_{name}"] = float(np.mean((values[name] > 0) == rows.target))
-                network_error = self._error(self.network_values[chosen], rows)
+                network_error = rows.error(self.network_values[chosen])
                 scores[f"network_log_loss_{name}"] = network_error**2 / 2
+            elif isinstance(rows.likelihood, Counts):
+                empty = rows.error(np.full(len(rows.target), self._flat[0]))
+                scores[f"d2_{name}"] = 1 - (rows.error(values[name]) / max(empty, 1e-300)) ** 2
+                network_error = rows.error(self.network_values[chosen])
+                scores[f"network_d2_{name}"] = 1 - (network_error / max(empty, 1e-300)) ** 2
             else:
                 scores[f"r2_{name}"] = _r2(rows.target, values[name], unit)
                 scores[f"network_r2_{name}"] = _r2(rows.target, self.network_values[chosen], unit)
-                scores[f"nrmse_{name}"] = self._error(values[name], rows) / max(
+                scores[f"nrmse_{name}"] = rows.error(values[name]) / max(
                     float(np.std(rows.target)), 1e-300
                 )
         return scores

@@ -18,6 +18,7 @@ from kanx.explain.formula_text import plain_text
 from kanx.explain.subject import Subject, subject_of
 from kanx.explain.symbol_choices import EdgeChoices, edge_choices
 from kanx.explain.symbol_compose import compose
+from kanx.explain.symbol_likelihood import Bernoulli, Counts, Likelihood, Normal
 from kanx.explain.symbol_polish import polished
 from kanx.explain.symbol_refit import Refit, Rows
 from kanx.explain.symbol_report import Report
@@ -215,6 +216,8 @@ def _target(subject: Subject, y: ArrayLike, output: int) -> Array | None:
         raise ValueError(f"y has {table.shape[1]} columns, the model {subject.n_outputs} targets")
     if not np.isfinite(table[:, output]).all():
         raise ValueError("y must be finite; leave out rows without a target")
+    if subject.counts and (table[:, output] < 0).any():
+        raise ValueError("the model is one of counts; y must not be negative")
     return table[:, output]
 
 
@@ -267,9 +270,13 @@ class _Task:
         )
 
     @property
-    def is_binary(self) -> bool:
-        """Whether the constants are fitted to labels."""
-        return self.target is not None and self.subject.link == "logistic"
+    def likelihood(self) -> Likelihood:
+        """How the rows are spread around the formula; squares where it follows the network."""
+        if self.target is None:
+            return Normal()
+        if self.subject.link == "logistic":
+            return Bernoulli()
+        return Counts() if self.subject.counts else Normal()
 
     def edges(self, functions: Collection[str] | None) -> list[EdgeChoices]:
         """Return the curves of the network and what they may be."""
@@ -283,12 +290,12 @@ class _Task:
         if self.target is not None:
             values = self.target[chosen]
             floor = _ROUNDING**2 * float(np.mean(values**2))
-            return Rows(columns, values, self.is_binary, floor, len(chosen))
+            return Rows(columns, values, self.likelihood, floor, len(chosen))
         values = self.network_values[chosen]
         return Rows(
             columns,
             values,
-            False,
+            self.likelihood,
             self._uncertainty,
             min(len(chosen), max(_LEAST_FREEDOM, self._freedom)),
         )

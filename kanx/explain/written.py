@@ -11,6 +11,7 @@ from kanx.explain.evaluate import evaluate
 from kanx.explain.explanation import Explanation
 from kanx.explain.fitting import fit_edge
 from kanx.explain.formula import Formula
+from kanx.explain.formula_scale import formula_target, scale_notes
 from kanx.explain.subject import Subject
 
 Array = NDArray[np.float64]
@@ -70,9 +71,9 @@ def written_formulas(view: Explanation) -> list[Formula]:
                 subject.names,
                 units=subject.units,
                 ranges=ranges,
-                target=_target(subject, k),
+                target=formula_target(subject, k),
                 scores=_scores(values[known], truth[known, k]),
-                notes=_notes(subject, int((~known).sum())),
+                notes=[*scale_notes(subject, k), *_notes(subject, int((~known).sum()))],
             )
         )
     return found
@@ -87,11 +88,6 @@ def written_text(view: Explanation) -> str:
         f"The model has {view.subject.network.n_edges} curves; written out they would be no "
         "formula that anybody reads."
     )
-
-
-def _target(subject: Subject, output: int) -> str:
-    name = subject.target_names[output]
-    return name if subject.link == "identity" else f"logit({name})"
 
 
 def _notes(subject: Subject, missing: int) -> list[str]:

@@ -5,10 +5,11 @@
 // stay in the first-level cache.
 #include <type_traits>
 
-#include "spline_functions.hpp"
+#include "spline_single.hpp"
 
 namespace {
 
+constexpr int CHUNK = 8;  // vectors of outputs that are summed together
 constexpr int CACHE_BYTES = 16384;  // coefficients in use at a time: half a first-level cache
 
 // Sum of the lanes, by halves.
@@ -34,29 +35,31 @@ int64_t group_size(const Problem& p) {
     return std::max<int64_t>(1, std::min<int64_t>(8, CACHE_BYTES / bytes));
 }
 
-// Coefficients under the mask, (inputs, parameters, padded outputs).
+// Call chunk.template operator()<WIDTH>(first output) until all padded outputs are covered.
+template <int WIDTH, typename Chunk>
+void for_chunks(int64_t width, int64_t first, Chunk chunk) {
+    for (; first + WIDTH * LANES <= width; first += WIDTH * LANES)
+        chunk(std::integral_constant<int, WIDTH>(), first);
+    if constexpr (WIDTH > 1)
+        if (first < width) for_chunks<WIDTH / 2>(width, first, chunk);
+}
+
+// Coefficients under the mask, (inputs, chunks, parameters, outputs of the chunk): the distance of
+// two parameters is known to the compiler.
 void pack(const Problem& p, Scalar* packed) {
     const int64_t width = padded(p.outputs);
     for (int64_t i = 0; i < p.inputs; ++i)
-        for (int64_t g = 0; g < p.parameters; ++g) {
-            const Scalar* from = p.coefficients + (g * p.inputs + i) * p.outputs;
+        for_chunks<CHUNK>(width, 0, [&](auto size, int64_t first) {
+            constexpr int64_t many = decltype(size)::value * LANES;
             const Scalar* mask = p.mask + i * p.outputs;
-            Scalar* to = packed + (i * p.parameters + g) * width;
-            for (int64_t o = 0; o < p.outputs; ++o) to[o] = from[o] * mask[o];
-            std::fill(to + p.outputs, to + width, Scalar(0));
-        }
-}
-
-// Call work(row, count, thread) for every tile of rows; the tiles of a thread are contiguous.
-template <typename Work>
-void for_tiles(const Problem& p, Work work) {
-    const int64_t tiles = (p.rows + TILE - 1) / TILE;
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static, 1) num_threads(p.threads) if (p.threads > 1)
-#endif
-    for (int32_t thread = 0; thread < p.threads; ++thread)
-        for (int64_t n = tiles * thread / p.threads; n < tiles * (thread + 1) / p.threads; ++n)
-            work(n * TILE, static_cast<int>(std::min<int64_t>(TILE, p.rows - n * TILE)), thread);
+            Scalar* to = packed + (i * width + first) * p.parameters;
+            for (int64_t g = 0; g < p.parameters; ++g, to += many) {
+                const Scalar* from = p.coefficients + (g * p.inputs + i) * p.outputs;
+                const int64_t living = std::min(many, p.outputs - first);
+                for (int64_t o = 0; o < living; ++o) to[o] = from[first + o] * mask[first + o];
+                std::fill(to + living, to + many, Scalar(0));
+            }
+        });
 }
 
 // sums[r, chunk] += functions of a group of inputs times their coefficients.
@@ -67,24 +70,15 @@ void add_group(const Active* active, int64_t group, int count, const Scalar* pac
         Vector total[WIDTH];
         for (int v = 0; v < WIDTH; ++v) total[v] = load(sums + r * width + v * LANES);
         for (int64_t g = 0; g < group; ++g) {
-            const Scalar* c = packed + g * stride + active[g].first[r] * width;
+            const Scalar* c = packed + g * stride + active[g].first[r] * (WIDTH * LANES);
             for (int a = 0; a < ACTIVE; ++a) {
                 const Scalar weight = active[g].value[a][r];
                 for (int v = 0; v < WIDTH; ++v)
-                    total[v] += weight * load(c + a * width + v * LANES);
+                    total[v] += weight * load(c + (a * WIDTH + v) * LANES);
             }
         }
         for (int v = 0; v < WIDTH; ++v) store(sums + r * width + v * LANES, total[v]);
     }
-}
-
-// Call chunk.template operator()<WIDTH>(first output) until all padded outputs are covered.
-template <int WIDTH, typename Chunk>
-void for_chunks(int64_t width, int64_t first, Chunk chunk) {
-    for (; first + WIDTH * LANES <= width; first += WIDTH * LANES)
-        chunk(std::integral_constant<int, WIDTH>(), first);
-    if constexpr (WIDTH > 1)
-        if (first < width) for_chunks<WIDTH / 2>(width, first, chunk);
 }
 
 void forward(const Problem& p, Scalar* y) {
@@ -101,10 +95,10 @@ void forward(const Problem& p, Scalar* y) {
             const int64_t group = std::min(many, p.inputs - i);
             for (int64_t g = 0; g < group; ++g)
                 evaluate(p, grid, row, count, i + g, functions[g]);
-            for_chunks<8>(width, 0, [&](auto size, int64_t first) {
+            for_chunks<CHUNK>(width, 0, [&](auto size, int64_t first) {
                 add_group<decltype(size)::value>(functions, group, count,
-                                                 packed.get() + i * stride + first, stride, width,
-                                                 own + first);
+                                                 packed.get() + i * stride + first * p.parameters,
+                                                 stride, width, own + first);
             });
         }
         for (int r = 0; r < count; ++r)
@@ -112,20 +106,21 @@ void forward(const Problem& p, Scalar* y) {
     });
 }
 
-// Derivative by x of one input: upstream times slopes times coefficients.
+// to[r] += derivative by x of one input: upstream times slopes times coefficients of a chunk.
+template <int WIDTH>
 void pull_back(const Active& active, int count, const Scalar* packed, const Scalar* upstream,
-               int64_t width, Scalar* to, int64_t inputs) {
+               int64_t width, Scalar* to) {
     for (int r = 0; r < count; ++r) {
-        const Scalar* c = packed + active.first[r] * width;
+        const Scalar* c = packed + active.first[r] * (WIDTH * LANES);
         const Scalar* u = upstream + r * width;
         Vector total = {};
-        for (int64_t o = 0; o < width; o += LANES) {
-            Vector slope = active.slope[0][r] * load(c + o);
+        for (int v = 0; v < WIDTH; ++v) {
+            Vector slope = active.slope[0][r] * load(c + v * LANES);
             for (int a = 1; a < ACTIVE; ++a)
-                slope += active.slope[a][r] * load(c + a * width + o);
-            total += slope * load(u + o);
+                slope += active.slope[a][r] * load(c + (a * WIDTH + v) * LANES);
+            total += slope * load(u + v * LANES);
         }
-        to[r * inputs] = sum(&total);
+        to[r] += sum(&total);
     }
 }
 
@@ -160,7 +155,8 @@ void add_gradient(const Active& active, const int32_t* order, int32_t start, int
 
 // Either derivative may be left out by a null pointer.
 void backward(const Problem& p, const Scalar* upstream, Scalar* by_x, Scalar* by_coefficients) {
-    constexpr int CHUNK = ACTIVE <= 3 ? 4 : ACTIVE <= 6 ? 2 : 1;  // totals that fit in registers
+    // vectors of outputs whose totals fit in registers
+    constexpr int TOTALS = ACTIVE <= 3 ? 4 : ACTIVE <= 6 ? 2 : 1;
     const Grid grid(p);
     const int64_t width = padded(p.outputs), stride = p.parameters * width, many = group_size(p);
     const int64_t places = p.parameters - ACTIVE + 1;
@@ -180,13 +176,19 @@ void backward(const Problem& p, const Scalar* upstream, Scalar* by_x, Scalar* by
         }
         for (int64_t i = 0; i < p.inputs; ++i) {
             evaluate(p, grid, row, count, i, *functions);
-            if (by_x)
-                pull_back(*functions, count, packed.get() + i * stride, own, width,
-                          by_x + row * p.inputs + i, p.inputs);
+            if (by_x) {
+                Scalar slopes[TILE] = {};
+                for_chunks<CHUNK>(width, 0, [&](auto size, int64_t first) {
+                    pull_back<decltype(size)::value>(
+                        *functions, count, packed.get() + i * stride + first * p.parameters,
+                        own + first, width, slopes);
+                });
+                for (int r = 0; r < count; ++r) by_x[(row + r) * p.inputs + i] = slopes[r];
+            }
             if (!by_coefficients) continue;
             sort_rows(*functions, count, places, start, order);
             Scalar* gradient = partial.get() + (thread * p.inputs + i) * stride;
-            for_chunks<CHUNK>(width, 0, [&](auto size, int64_t first) {
+            for_chunks<TOTALS>(width, 0, [&](auto size, int64_t first) {
                 for (int64_t q = 0; q < places; ++q)
                     if (start[q] < start[q + 1])
                         add_gradient<decltype(size)::value>(*functions, order, start[q],
@@ -213,7 +215,7 @@ void backward(const Problem& p, const Scalar* upstream, Scalar* by_x, Scalar* by
 // Both return 0, or 1 where memory ran out.
 extern "C" int spline_forward(const Problem* problem, Scalar* y) {
     try {
-        forward(*problem, y);
+        problem->outputs == 1 ? forward_single(*problem, y) : forward(*problem, y);
     } catch (const std::bad_alloc&) {
         return 1;
     }
@@ -223,7 +225,8 @@ extern "C" int spline_forward(const Problem* problem, Scalar* y) {
 extern "C" int spline_backward(const Problem* problem, const Scalar* upstream, Scalar* by_x,
                                Scalar* by_coefficients) {
     try {
-        backward(*problem, upstream, by_x, by_coefficients);
+        const auto run = problem->outputs == 1 ? backward_single : backward;
+        run(*problem, upstream, by_x, by_coefficients);
     } catch (const std::bad_alloc&) {
         return 1;
     }

@@ -217,4 +217,16 @@ void evaluate(const Problem& p, const Grid& grid, int64_t row, int count, int64_
     }
 }
 
+// Call work(row, count, thread) for every tile of rows; the tiles of a thread are contiguous.
+template <typename Work>
+void for_tiles(const Problem& p, Work work) {
+    const int64_t tiles = (p.rows + TILE - 1) / TILE;
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static, 1) num_threads(p.threads) if (p.threads > 1)
+#endif
+    for (int32_t thread = 0; thread < p.threads; ++thread)
+        for (int64_t n = tiles * thread / p.threads; n < tiles * (thread + 1) / p.threads; ++n)
+            work(n * TILE, static_cast<int>(std::min<int64_t>(TILE, p.rows - n * TILE)), thread);
+}
+
 }  // namespace

@@ -1,0 +1,81 @@
+// Sums of B-spline curves with one output: there is nothing to share between outputs, so the rows
+// of a tile take the place of the outputs.
+#pragma once
+
+#include "spline_functions.hpp"
+
+namespace {
+
+constexpr int COPIES = 4;  // of a gradient, so that a row need not wait for the one before
+
+// Coefficients under the mask, (inputs, parameters).
+void pack_single(const Problem& p, Scalar* packed) {
+    for (int64_t g = 0; g < p.parameters; ++g)
+        for (int64_t i = 0; i < p.inputs; ++i)
+            packed[i * p.parameters + g] = p.coefficients[g * p.inputs + i] * p.mask[i];
+}
+
+// The curve of one input, or its slope, at row r.
+inline Scalar curve(const Scalar (&functions)[ACTIVE][TILE], const Scalar* coefficients, int r) {
+    Scalar total = functions[0][r] * coefficients[0];
+    for (int a = 1; a < ACTIVE; ++a) total += functions[a][r] * coefficients[a];
+    return total;
+}
+
+void forward_single(const Problem& p, Scalar* y) {
+    const Grid grid(p);
+    Buffer<Scalar> packed(p.inputs * p.parameters);
+    Buffer<Active> active(p.threads);
+    pack_single(p, packed.get());
+    for_tiles(p, [&](int64_t row, int count, int32_t thread) {
+        Active& functions = active.get()[thread];
+        Scalar sums[TILE] = {};
+        for (int64_t i = 0; i < p.inputs; ++i) {
+            const Scalar* c = packed.get() + i * p.parameters;
+            evaluate(p, grid, row, count, i, functions);
+            for (int r = 0; r < count; ++r)
+                sums[r] += curve(functions.value, c + functions.first[r], r);
+        }
+        std::copy_n(sums, count, y + row);
+    });
+}
+
+// Either derivative may be left out by a null pointer.
+void backward_single(const Problem& p, const Scalar* upstream, Scalar* by_x,
+                     Scalar* by_coefficients) {
+    const Grid grid(p);
+    const int64_t size = p.inputs * p.parameters, copies = by_coefficients ? p.threads * COPIES : 0;
+    Buffer<Scalar> packed(size), partial(copies * size);
+    Buffer<Active> active(p.threads);
+    pack_single(p, packed.get());
+    std::fill_n(partial.get(), copies * size, Scalar(0));
+    for_tiles(p, [&](int64_t row, int count, int32_t thread) {
+        Active& functions = active.get()[thread];
+        const Scalar* u = upstream + row;
+        for (int64_t i = 0; i < p.inputs; ++i) {
+            evaluate(p, grid, row, count, i, functions);
+            if (by_x) {
+                const Scalar* c = packed.get() + i * p.parameters;
+                for (int r = 0; r < count; ++r)
+                    by_x[(row + r) * p.inputs + i] =
+                        u[r] * curve(functions.slope, c + functions.first[r], r);
+            }
+            if (!by_coefficients) continue;
+            Scalar* own = partial.get() + thread * COPIES * size + i * p.parameters;
+            for (int r = 0; r < count; ++r) {
+                Scalar* to = own + r % COPIES * size + functions.first[r];
+                for (int a = 0; a < ACTIVE; ++a) to[a] += functions.value[a][r] * u[r];
+            }
+        }
+    });
+    if (!by_coefficients) return;
+    for (int64_t i = 0; i < p.inputs; ++i)
+        for (int64_t g = 0; g < p.parameters; ++g) {
+            Scalar total = 0;
+            for (int64_t copy = 0; copy < copies; ++copy)
+                total += partial.get()[copy * size + i * p.parameters + g];
+            by_coefficients[g * p.inputs + i] = total * p.mask[i];
+        }
+}
+
+}  // namespace

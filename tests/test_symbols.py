@@ -183,3 +183,14 @@ def test_a_model_of_counts_gives_the_logarithm_of_their_mean():
     assert formula.scores["d2_test"] > formula.scores["network_d2_test"] - 0.02
     with pytest.raises(ValueError, match="must not be negative"):
         kanx.symbolify(model, X, y - 5)
+
+
+@pytest.mark.slow
+def test_a_law_whose_outer_curve_is_bent_by_the_inner_ones_is_found():
+    X = table(500, 2, seed=3, low=-1, high=1)
+    law = np.exp(np.sin(np.pi * X["a"]) + X["b"] ** 2)
+    y = law + 0.02 * law.std() * np.random.default_rng(4).normal(size=500)
+    model = kanx.KANRegressor(hidden=[1], random_state=3).fit(X, y)
+    formula = kanx.symbolify(model, X, y)
+    assert formula.expr.atoms(sp.exp) and formula.expr.atoms(sp.sin)
+    assert np.abs(formula.predict(X) - law).max() < 0.02 * law.std()

@@ -18,6 +18,7 @@ from kanx.explain.fitting import EdgeSymbols, fit_edge
 from kanx.explain.importances import shares
 from kanx.explain.nesting import nested
 from kanx.explain.subject import Subject
+from kanx.functions import FUNCTIONS
 from kanx.layers import EdgeFamily, KANLayer
 
 Array = NDArray[np.float64]
@@ -33,6 +34,9 @@ _AGREEMENT = 1e-3  # of a curve's standard deviation, where its uncertainty is u
 _COARSEST = 0.01  # of a curve's standard deviation, however uncertain it is
 _FEW = 8  # curves, of which any may be left out
 _MINOR = 0.05  # share of the variance below which leaving a curve out is tried
+_MOST_PLAIN = 2  # of them tried behind the best fits
+_PLAIN_BITS = 3.0  # price of the functions of school books
+_PLAIN_ERROR = 0.1  # of a curve's standard deviation: a plain function this close may be the law
 
 
 @dataclass(frozen=True)
@@ -151,11 +155,14 @@ class _Reader:
             self.y = layer.curves(entering)[:, edge[0], edge[1]].double().numpy()
         at_input = index in (0, len(subject.network.layers))
         self.explained = False
+        self.is_nested = len(subject.network.layers) > 1
         self.is_category = at_input and subject.columns[edge[0]].categories is not None
 
     def choices(self, title: str, share: float, functions: Collection[str] | None) -> EdgeChoices:
         """Return the forms of the edge, the best first."""
         fits, deviation = self._fits(functions)
+        if self.is_nested and len(fits) > 1:
+            fits = _followed_by(fits, self._plain_fits(functions)[:_MOST_PLAIN])
         writer, coefficients, is_exact = self._writer(deviation)
         is_short = not is_exact and coefficients <= _SHORT
         kept = self._choice("curve", sp.Float(1.0) * curve_function(self.place)(X), np.inf, writer)
@@ -198,6 +205,23 @@ class _Reader:
         covariance = np.linalg.pinv(evidence.information, rcond=1e-9, hermitian=True)
         variance = np.sum(evidence.basis @ covariance * evidence.basis, axis=1)
         return _united(_near_best(unshrunk), fits), np.sqrt(np.maximum(variance, 0.0))
+
+    def _plain_fits(self, functions: Collection[str] | None) -> list[EdgeFit]:
+        """Return the functions of school books that are close to the curve, the closest first.
+
+        The curves of a network with hidden nodes share their errors: one may be bent where another
+        makes up for it, so the law need not be among the best fits to each of them alone. All
+        constants fitted together decide.
+        """
+        plain = [
+            name
+            for name, entry in FUNCTIONS.items()
+            if entry.arity == 1 and entry.price_bits <= _PLAIN_BITS
+        ]
+        allowed = [name for name in plain if functions is None or name in functions]
+        found = fit_edge(self.x, self.y, functions=allowed)
+        most = _PLAIN_ERROR**2 * float(np.var(self.y))
+        return [fit for fit in found.fits if np.mean((fit.predict(self.x) - self.y) ** 2) < most]
 
     def _evidence(self) -> EdgeEvidence | None:
         """Return the curve as the data alone would have it; None where they say nothing of it."""
@@ -251,6 +275,13 @@ def _united(first: list[EdgeFit], second: list[EdgeFit]) -> list[EdgeFit]:
     for fit in sorted([*first, *second], key=lambda fit: fit.bits):
         found.setdefault((fit.name, len(fit.constants)), fit)
     return list(found.values())
+
+
+def _followed_by(fits: list[EdgeFit], others: list[EdgeFit]) -> list[EdgeFit]:
+    """Return fits and, behind them, those of the others whose function is not there yet."""
+    last = fits[-1].bits
+    behind = [replace(fit, bits=last + 1 + k) for k, fit in enumerate(others)]
+    return _united(fits, behind)
 
 
 def _without_constant(expr: sp.Expr) -> sp.Expr:

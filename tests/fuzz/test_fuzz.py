@@ -26,7 +26,7 @@ from fuzz.targets import (
 )
 from kanx import KAN
 
-COUNT = int(os.environ.get("KANX_MUTATIONS", "40"))
+COUNT = int(os.environ.get("KANX_MUTATIONS", "150"))
 pytestmark = pytest.mark.filterwarnings("ignore")
 few = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)

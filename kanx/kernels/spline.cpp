@@ -81,16 +81,30 @@ void add_group(const Active* active, int64_t group, int count, const Scalar* pac
     }
 }
 
+// Copy columns of rows; few columns one by one, since a call of memcpy takes longer than they do.
+void copy_rows(const Scalar* from, int64_t from_width, Scalar* to, int64_t to_width, int count,
+               int64_t columns) {
+    if (columns < LANES)
+        for (int64_t o = 0; o < columns; ++o)
+            for (int r = 0; r < count; ++r) to[r * to_width + o] = from[r * from_width + o];
+    else
+        for (int r = 0; r < count; ++r)
+            std::copy_n(from + r * from_width, columns, to + r * to_width);
+}
+
 void forward(const Problem& p, Scalar* y) {
     const Grid grid(p);
     const int64_t width = padded(p.outputs), stride = p.parameters * width, many = group_size(p);
-    Buffer<Scalar> packed(p.inputs * stride), sums(p.threads * TILE * width);
+    Buffer<Scalar> packed(p.inputs * stride), sums(p.threads * TILE * width), bias(width);
     Buffer<Active> active(p.threads * many);
     pack(p, packed.get());
+    std::fill_n(bias.get(), width, Scalar(0));
+    if (p.bias) std::copy_n(p.bias, p.outputs, bias.get());
     for_tiles(p, [&](int64_t row, int count, int32_t thread) {
         Scalar* own = sums.get() + thread * TILE * width;
         Active* functions = active.get() + thread * many;
-        std::fill_n(own, count * width, Scalar(0));
+        for (int64_t o = 0; o < width; o += LANES)
+            for (int r = 0; r < count; ++r) store(own + r * width + o, load(bias.get() + o));
         for (int64_t i = 0; i < p.inputs; i += many) {
             const int64_t group = std::min(many, p.inputs - i);
             for (int64_t g = 0; g < group; ++g)
@@ -101,8 +115,7 @@ void forward(const Problem& p, Scalar* y) {
                                                  stride, width, own + first);
             });
         }
-        for (int r = 0; r < count; ++r)
-            std::copy_n(own + r * width, p.outputs, y + (row + r) * p.outputs);
+        copy_rows(own, width, y + row * p.outputs, p.outputs, count, p.outputs);
     });
 }
 
@@ -153,8 +166,22 @@ void add_gradient(const Active& active, const int32_t* order, int32_t start, int
         for (int v = 0; v < WIDTH; ++v) store(gradient + a * width + v * LANES, total[a][v]);
 }
 
-// Either derivative may be left out by a null pointer.
-void backward(const Problem& p, const Scalar* upstream, Scalar* by_x, Scalar* by_coefficients) {
+void sum_rows(const Problem& p, const Scalar* upstream, Scalar* sums) {
+    Buffer<Scalar> part(p.outputs);
+    std::fill_n(sums, p.outputs, Scalar(0));
+    for (int64_t row = 0; row < p.rows; row += TILE) {  // tile by tile, which rounds less
+        std::fill_n(part.get(), p.outputs, Scalar(0));
+        for (int64_t r = row; r < std::min(row + TILE, p.rows); ++r)
+            for (int64_t o = 0; o < p.outputs; ++o) part.get()[o] += upstream[r * p.outputs + o];
+        for (int64_t o = 0; o < p.outputs; ++o) sums[o] += part.get()[o];
+    }
+}
+
+// Derivatives may be left out by null pointers.
+void backward(const Problem& p, const Scalar* upstream, Scalar* by_x, Scalar* by_coefficients,
+              Scalar* by_bias) {
+    if (by_bias) sum_rows(p, upstream, by_bias);
+    if (!by_x && !by_coefficients) return;
     // vectors of outputs whose totals fit in registers
     constexpr int TOTALS = ACTIVE <= 3 ? 4 : ACTIVE <= 6 ? 2 : 1;
     const Grid grid(p);
@@ -165,15 +192,13 @@ void backward(const Problem& p, const Scalar* upstream, Scalar* by_x, Scalar* by
     Buffer<int32_t> starts(p.threads * (places + 1));
     Buffer<Active> active(p.threads * many);
     pack(p, packed.get());
+    std::fill_n(tile.get(), p.threads * TILE * width, Scalar(0));
     if (by_coefficients) std::fill_n(partial.get(), p.threads * p.inputs * stride, Scalar(0));
     for_tiles(p, [&](int64_t row, int count, int32_t thread) {
         Scalar* own = tile.get() + thread * TILE * width;
         Active* functions = active.get() + thread * many;
         int32_t order[TILE], *start = starts.get() + thread * (places + 1);
-        for (int r = 0; r < count; ++r) {
-            std::copy_n(upstream + (row + r) * p.outputs, p.outputs, own + r * width);
-            std::fill(own + r * width + p.outputs, own + (r + 1) * width, Scalar(0));
-        }
+        copy_rows(upstream + row * p.outputs, p.outputs, own, width, count, p.outputs);
         for (int64_t i = 0; i < p.inputs; ++i) {
             evaluate(p, grid, row, count, i, *functions);
             if (by_x) {
@@ -223,10 +248,10 @@ extern "C" int spline_forward(const Problem* problem, Scalar* y) {
 }
 
 extern "C" int spline_backward(const Problem* problem, const Scalar* upstream, Scalar* by_x,
-                               Scalar* by_coefficients) {
+                               Scalar* by_coefficients, Scalar* by_bias) {
     try {
         const auto run = problem->outputs == 1 ? backward_single : backward;
-        run(*problem, upstream, by_x, by_coefficients);
+        run(*problem, upstream, by_x, by_coefficients, by_bias);
     } catch (const std::bad_alloc&) {
         return 1;
     }

@@ -39,7 +39,7 @@ class _Problem(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("x", "coefficients", "mask", "knots")),
-        *((name, ctypes.c_void_p) for name in ("lower", "upper")),
+        *((name, ctypes.c_void_p) for name in ("lower", "upper", "bias")),
         *((name, ctypes.c_int64) for name in ("rows", "inputs", "outputs", "parameters")),
         ("intervals", ctypes.c_int64),
         *((name, ctypes.c_int32) for name in ("extrapolation", "missing", "threads")),
@@ -51,8 +51,10 @@ def available(dtype: torch.dtype, degree: int) -> bool:
     return dtype in _SCALARS and _library(dtype, degree) is not None
 
 
-def edge_sum(family: SplineFamily, x: Tensor, mask: Tensor) -> Tensor | None:
-    """Sum the splines of each output: ``(..., in), (in, out) -> (..., out)``.
+def edge_sum(
+    family: SplineFamily, x: Tensor, mask: Tensor, bias: Tensor | None = None
+) -> Tensor | None:
+    """Sum the splines of each output and a bias: ``(..., in), (in, out), (out,) -> (..., out)``.
 
     None where the kernel does not apply: another device or type, a transform (see `conditions`),
     a gradient by the mask, splines that fall to zero outside, or no compiler.
@@ -61,14 +63,17 @@ def edge_sum(family: SplineFamily, x: Tensor, mask: Tensor) -> Tensor | None:
         return None
     tensors = (x, family.coefficients, mask, family.knots, family.lower, family.upper)
     if torch.compiler.is_compiling():
-        return _traced(family, tensors)
-    if not plain_eager(*tensors) or not available(x.dtype, family.degree):
+        total = _traced(family, tensors)
+        return total if total is None or bias is None else total + bias
+    if not plain_eager(*tensors, *(() if bias is None else (bias,))):
         return None
-    if x.shape[-1:] + mask.shape[-1:] != tensors[1].shape[1:]:
+    if not available(x.dtype, family.degree):
+        return None
+    if (x.shape[-1], mask.shape[-1]) != tensors[1].shape[1:]:
         return None  # plain tensor code says what is wrong
     if x.dim() == 2:
-        return _SplineSum.apply(*tensors, family)
-    total = _SplineSum.apply(x.reshape(-1, x.shape[-1]), *tensors[1:], family)
+        return _SplineSum.apply(*tensors, bias, family)
+    total = _SplineSum.apply(x.reshape(-1, x.shape[-1]), *tensors[1:], bias, family)
     return total.view(*x.shape[:-1], total.shape[-1])
 
 
@@ -86,17 +91,18 @@ class _SplineSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstreams: Tensor) -> Any:
         (x, coefficients, mask, *_), upstream = ctx.saved_tensors, upstreams[0]
-        by_x, by_coefficients = ctx.needs_input_grad[:2]
-        found: tuple[Tensor | None, Tensor | None]
+        by_x, by_coefficients, *_, by_bias, _ = ctx.needs_input_grad
+        found: tuple[Tensor | None, Tensor | None, Tensor | None]
         if torch.is_grad_enabled():
             family = ctx.family
             found = (
                 input_gradient(family, x, coefficients, mask, upstream) if by_x else None,
                 coefficient_gradient(family, x, mask, upstream) if by_coefficients else None,
+                upstream.sum(0) if by_bias else None,
             )
         else:
-            found = ctx.call.backward(upstream, by_x, by_coefficients)
-        return *found, None, None, None, None, None
+            found = ctx.call.backward(upstream, by_x, by_coefficients, by_bias)
+        return found[0], found[1], None, None, None, None, found[2], None
 
 
 def _options(family: SplineFamily) -> tuple[int, int, bool]:
@@ -114,14 +120,16 @@ class _Call:
     Parameters
     ----------
     tensors : sequence of Tensor
-        ``x``, coefficients, mask, knots, and the lower and upper ends of the domain.
+        ``x``, coefficients, mask, knots, the lower and upper ends of the domain, and the bias,
+        which may be None or left out.
     options : tuple
         Degree, extrapolation and whether values may be missing.
     """
 
-    def __init__(self, tensors: Sequence[Tensor], options: tuple[int, int, bool]) -> None:
+    def __init__(self, tensors: Sequence[Tensor | None], options: tuple[int, int, bool]) -> None:
         degree, extrapolation, missing = options
-        x, coefficients, mask, knots, lower, upper = tensors
+        x, coefficients, mask, knots, lower, upper, *rest = tensors
+        bias = rest[0] if rest else None
         rows, (p, inputs, outputs) = x.shape[0], coefficients.shape
         intervals = p - missing - degree
         fits = x.shape[1:] == lower.shape == upper.shape == (inputs,) and intervals > 0
@@ -129,11 +137,12 @@ class _Call:
             not fits
             or mask.shape != (inputs, outputs)
             or (knots.shape != (intervals + 2 * degree + 1, inputs))
+            or (bias is not None and bias.shape != (outputs,))
         ):
-            shapes = [tuple(tensor.shape) for tensor in tensors]
+            shapes = [None if tensor is None else tuple(tensor.shape) for tensor in tensors]
             raise ValueError(
-                "x, coefficients, mask, knots, lower and upper of a sum of splines of degree "
-                f"{degree} do not fit together: {shapes}"
+                "x, coefficients, mask, knots, lower, upper and bias of a sum of splines of "
+                f"degree {degree} do not fit together: {shapes}"
             )
         kernel = _library(x.dtype, degree)
         if kernel is None:
@@ -142,9 +151,12 @@ class _Call:
         if threads > 1:
             threads = min(threads, torch.get_num_threads())
         self.kernel = kernel
-        self.tensors = [t if t.is_contiguous() else t.contiguous() for t in tensors]
+        needed = (x, coefficients, mask, knots, lower, upper)
+        self.tensors = [t if t.is_contiguous() else t.contiguous() for t in needed]
+        self.bias = None if bias is None else bias.contiguous()
         self.problem = _Problem(
             *[tensor.data_ptr() for tensor in self.tensors],
+            None if self.bias is None else self.bias.data_ptr(),
             *(rows, inputs, outputs, p, intervals, extrapolation, missing, max(1, threads)),
         )
 
@@ -156,15 +168,16 @@ class _Call:
         return y
 
     def backward(
-        self, upstream: Tensor, by_x: bool, by_coefficients: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
+        self, upstream: Tensor, by_x: bool, by_coefficients: bool, by_bias: bool = False
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Return the gradients that are asked for."""
         upstream = upstream.contiguous()
         x = torch.empty_like(self.tensors[0]) if by_x else None
         coefficients = torch.empty_like(self.tensors[1]) if by_coefficients else None
-        places = (_place(tensor) for tensor in (upstream, x, coefficients))
+        bias = upstream.new_empty(upstream.shape[1]) if by_bias else None
+        places = (_place(tensor) for tensor in (upstream, x, coefficients, bias))
         _check(self.kernel.spline_backward(ctypes.byref(self.problem), *places))
-        return x, coefficients
+        return x, coefficients, bias
 
 
 def _place(tensor: Tensor | None) -> ctypes.c_void_p:
@@ -248,7 +261,7 @@ def spline_sum_backward(
     """Differentiate `spline_sum`: the gradients by ``x`` and by the coefficients."""
     tensors = [x, coefficients, mask, knots, lower, upper]
     call = _Call(tensors, (degree, extrapolation, missing))
-    by_x, by_coefficients = call.backward(upstream, True, True)
+    by_x, by_coefficients, _ = call.backward(upstream, True, True)
     assert by_x is not None and by_coefficients is not None
     return by_x, by_coefficients
 

@@ -56,7 +56,7 @@ private:
 };
 
 struct Problem {
-    const Scalar *x, *coefficients, *mask, *knots, *lower, *upper;
+    const Scalar *x, *coefficients, *mask, *knots, *lower, *upper, *bias;  // bias may be null
     int64_t rows, inputs, outputs, parameters, intervals;
     int32_t extrapolate, missing, threads;
 };

@@ -2,6 +2,8 @@
 // of a tile take the place of the outputs.
 #pragma once
 
+#include <numeric>
+
 #include "spline_functions.hpp"
 
 namespace {
@@ -29,7 +31,8 @@ void forward_single(const Problem& p, Scalar* y) {
     pack_single(p, packed.get());
     for_tiles(p, [&](int64_t row, int count, int32_t thread) {
         Active& functions = active.get()[thread];
-        Scalar sums[TILE] = {};
+        Scalar sums[TILE];
+        std::fill_n(sums, TILE, p.bias ? *p.bias : Scalar(0));
         for (int64_t i = 0; i < p.inputs; ++i) {
             const Scalar* c = packed.get() + i * p.parameters;
             evaluate(p, grid, row, count, i, functions);
@@ -40,9 +43,11 @@ void forward_single(const Problem& p, Scalar* y) {
     });
 }
 
-// Either derivative may be left out by a null pointer.
+// Derivatives may be left out by null pointers.
 void backward_single(const Problem& p, const Scalar* upstream, Scalar* by_x,
-                     Scalar* by_coefficients) {
+                     Scalar* by_coefficients, Scalar* by_bias) {
+    if (by_bias) *by_bias = std::accumulate(upstream, upstream + p.rows, 0.0);
+    if (!by_x && !by_coefficients) return;
     const Grid grid(p);
     const int64_t size = p.inputs * p.parameters, copies = by_coefficients ? p.threads * COPIES : 0;
     Buffer<Scalar> packed(size), partial(copies * size);

@@ -138,9 +138,10 @@ class EdgeFamily(nn.Module, ABC):
 
     # -- shared ------------------------------------------------------------------------------
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Sum the edges of each output: ``(..., in) -> (..., out)``."""
-        return self.edge_sum(x, self.mask)
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Sum the edges of each output and a bias: ``(..., in), (out,) -> (..., out)``."""
+        total = self.edge_sum(x, self.mask)
+        return total if bias is None else total + bias
 
     def sympy(self, edge: tuple[int, int], symbol: sympy.Symbol) -> sympy.Expr | None:
         """Return the exact expression of edge ``(input, output)``, extrapolation included.

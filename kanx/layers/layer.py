@@ -85,9 +85,9 @@ class KANLayer(nn.Module):
             raise ValueError(f"expected {self.in_features} inputs, got {x.shape[-1]}")
         total = None
         for bundle, own in self.parts(x):
-            total = bundle(own) if total is None else total + bundle(own)
+            total = bundle(own, self.bias) if total is None else total + bundle(own)
         assert total is not None
-        return total if self.bias is None else total + self.bias
+        return total
 
     def curves(self, x: Tensor) -> Tensor:
         """Evaluate every edge by itself: ``(batch, in) -> (batch, in, out)``."""

@@ -98,6 +98,12 @@ class BSpline(LinearFamily):
         with torch.no_grad():
             self.knots.copy_(self._extended(inner))
 
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        from kanx.kernels import spline
+
+        total = spline.edge_sum(self, x, self.mask, bias)
+        return super().forward(x, bias) if total is None else total
+
     def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:
         from kanx.kernels import spline
 

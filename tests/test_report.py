@@ -17,7 +17,8 @@ from kanx import KAN, KANClassifier, KANRegressor
 from kanx.explain.report import Trial, render
 from kanx.explain.report.markup import json_block, tag
 from kanx.explain.report.playable import largest_error, playable
-from kanx.explain.report.scales import TOLERANCE, path, ticks
+from kanx.explain.report.scales import TOLERANCE, path, score, ticks
+from kanx.explain.report.shares import Shares
 from kanx.explain.report.story import shape
 from kanx.explain.report.tables import hermite
 
@@ -245,6 +246,55 @@ def test_of_many_inputs_the_least_share_a_bar():
     shares = [float(text) for text in re.findall(r'<div class="value">([\d.]+) %', bars)]
     assert sum(shares) == pytest.approx(100, abs=2)
     assert "95 % errors" not in page  # a bare network has none
+
+
+def test_of_more_inputs_than_fit_the_small_ones_are_counted():
+    net = KAN([60, 1], edge="slaf", random_state=0)
+    with torch.no_grad():
+        for parameter in net.layers[0].bundles.parameters():
+            parameter[:, 5:] *= 1e-3
+    page = render(kanx.explain(net, np.random.default_rng(0).uniform(-1, 1, (60, 60))))
+    drawing = re.search(r'<svg[^>]*class="network".*?</svg>', page, re.S).group(0)
+    assert drawing.count("<circle") == 7 and "54 small ones" in drawing
+    assert "54 more, that matter little" in page
+    assert [entry["folded"] for entry in embedded(page)["inputs"]].count(True) == 54
+
+
+def test_an_error_never_makes_a_share_negative():
+    shares = Shares(np.array([0.9, 0.1]), np.array([0.01, 0.2]), "")
+    assert shares.text(0) == "90.0 % ± 2.0"
+    assert shares.text(1) == "10.0 %, 0.0 to 49.2"
+
+
+def test_a_score_below_one_is_not_written_as_one():
+    assert [score(v) for v in (1.0, 0.5, 0.99999996, 0.9971)] == [
+        "1",
+        "0.5",
+        "0.99999996",
+        "0.9971",
+    ]
+
+
+def test_what_flips_a_decision_is_said_and_true(three_classes):
+    model, X, _, page = three_classes
+    sentences = [case["flips"] for case in embedded(page)["cases"]]
+    assert all(sentences)
+    doubtful = next(c for c in embedded(page)["cases"] if c["title"] == "most doubtful")
+    name, after, wanted = re.search(
+        r"turn it into class (.*?): (.*?) from .*? to (.*?)(?:;|\.$)", doubtful["flips"]
+    ).group(2, 3, 1)
+    row = int(re.match(r"Row (\d+)", doubtful["caption"]).group(1)) - 1
+    changed = {key: column[[row]].copy() for key, column in X.items()}
+    changed[name][0] = after if changed[name].dtype == object else float(after)
+    assert model.predict(changed)[0] == wanted
+
+
+def test_a_model_of_straight_lines_says_so():
+    x = np.random.default_rng(0).uniform(-1, 1, (200, 2))
+    y = 2 * x[:, 0] - x[:, 1] + np.random.default_rng(1).normal(0, 0.3, 200)
+    model = KANRegressor(hidden="additive", max_iter=15, random_state=0).fit(x, y)
+    page = render(kanx.explain(model, x))
+    assert "2 curves are straight lines: the data call for no more than a linear model" in page
 
 
 def test_a_bare_network_has_a_report_too():

@@ -80,5 +80,5 @@ def share_notes(paths: Importances, terms: Interactions) -> list[str]:
         f"Along the paths {100 * along[j]:.0f} % of the variance comes in through "
         f"{paths.names[j]}, by the analysis of variance {100 * due[j]:.0f} % is due to it: curves "
         "partly cancel each other on their way, or go together. "
-        "Believe the latter (`interactions.features`) about what the model does."
+        "Believe the latter about what the model does."
     ]

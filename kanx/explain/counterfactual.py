@@ -17,7 +17,7 @@ from kanx.explain.local import shown
 from kanx.explain.subject import Subject
 
 STEPS = 400  # of the search along one input
-BISECTIONS = 40
+ROUNDS, POINTS = 7, 33  # of the search for the place where the outcome changes: 2^-35 of a step
 
 Array = NDArray[np.float64]
 Margin = Callable[[Tensor], Tensor]  # rows -> how far each is past the wanted side, >= 0 is there
@@ -86,6 +86,8 @@ def find_counterfactuals(
     wanted: float | str | None,
     output: int,
     fixed: Sequence[str],
+    *,
+    together: bool = True,
 ) -> Counterfactuals:
     """Search for the smallest changes of one encoded row.
 
@@ -100,6 +102,8 @@ def find_counterfactuals(
         Which output of a regression.
     fixed : sequence of str
         Inputs that cannot change.
+    together : bool, default=True
+        Also search for a joint change of several inputs.
 
     Raises
     ------
@@ -117,11 +121,11 @@ def find_counterfactuals(
     found = [f for f in (_alone(subject, row, j, margin) for j in free) if f is not None]
     changes = [_change(subject, row, f) for f in found]
     nearest = min([change.distance for change in changes], default=np.inf)
-    joint = _together(subject, row, free, margin, found)
+    joint = _together(subject, row, free, margin, found) if together else None
     if joint is not None:
-        together = _change(subject, row, joint)
+        change = _change(subject, row, joint)
         # one that is hardly smaller than a change of a single input is harder to read
-        changes += [together] if together.distance < 0.999 * nearest else []
+        changes += [change] if change.distance < 0.999 * nearest else []
     changes.sort(key=lambda change: change.distance)
     return Counterfactuals(words, before.numpy(), changes)
 
@@ -179,21 +183,26 @@ def _alone(subject: Subject, row: Tensor, j: int, margin: Margin) -> Tensor | No
     good = values[best]
     step = (column.upper - column.lower) / (STEPS - 1)
     bad = good + (start - good).clamp(-step, step)
-    return _bisect(row, j, bad, good, margin)
+    return _nearest(row, j, bad, good, margin)
 
 
-def _bisect(row: Tensor, j: int, bad: Tensor, good: Tensor, margin: Margin) -> Tensor:
+def _nearest(row: Tensor, j: int, bad: Tensor, good: Tensor, margin: Margin) -> Tensor:
     """Move the good end of an interval towards the bad one as far as the outcome holds."""
-    trial = row.clone()
-    for _ in range(BISECTIONS):
-        middle = (bad + good) / 2
-        trial[j] = middle
-        if margin(trial[None]).item() >= 0:
-            good = middle
-        else:
-            bad = middle
-    trial[j] = good
-    return trial
+    part = torch.linspace(0, 1, POINTS, dtype=torch.float64)
+    rows, found = row.repeat(POINTS, 1), row.clone()
+    found[j] = good
+    for _ in range(ROUNDS):
+        rows[:, j] = values = torch.lerp(bad, good, part)
+        there = margin(rows) >= 0
+        there[-1] = True  # the good end, up to rounding
+        first = int(there.int().argmax())
+        bad, good = values[max(first - 1, 0)], values[first]
+        nearer = found.clone()
+        nearer[j] = good
+        if margin(nearer[None]).item() < 0:  # sums over other numbers of rows are rounded otherwise
+            break
+        found = nearer
+    return found
 
 
 def _together(

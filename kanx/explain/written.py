@@ -6,7 +6,6 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from kanx.explain.curves import Curve
 from kanx.explain.evaluate import evaluate
 from kanx.explain.explanation import Explanation
 from kanx.explain.fitting import fit_edge
@@ -32,7 +31,8 @@ PLAIN = (
 )
 MOST_CURVES = 40  # of a formula that anybody would read: added up,
 MOST_NESTED = 12  # or put into one another
-TOLERANCE = 1e-4  # of a curve's variance, that something simpler may lose
+# what something simpler may lose: of a curve's own variance, and of that of all at its node
+TOLERANCE, TOLERANCE_OF_NODE = 1e-4, 1e-5
 
 
 def written_formulas(view: Explanation) -> list[Formula]:
@@ -139,45 +139,45 @@ def _sums(view: Explanation, index: int, entering: list[sp.Expr]) -> list[sp.Exp
     layer = view.subject.network.all_layers[index]
     bias = [0.0] * layer.out_features if layer.bias is None else layer.bias.tolist()
     sums = [_float(value) for value in bias]
+    data = view.subject.entering(index)
+    data = data[~data.isnan().any(1)]
+    values = layer.curves(data).detach()  # (rows, in, out)
+    variances = values.var(0, correction=0) if len(data) else values.new_zeros(values.shape[1:])
+    allowed = (TOLERANCE * variances).maximum(TOLERANCE_OF_NODE * variances.sum(0)).numpy()
     for curve in view.curves.select(layer=index, alive=True):
         i, o = curve.edge
         bundle, place = layer.edge(i)
         x = sp.Dummy("x")
         expr = bundle.sympy((place, o), x)
         if expr is None:
-            expr = _sketch(view.subject, curve, x)
+            points = data[:, i].numpy(), values[:, i, o].numpy()
+            expr = _sketch(*points, len(curve.grid), float(allowed[i, o]), x)
         sums[o] = sums[o] + expr.xreplace({x: entering[i]})
     return sums
 
 
-def _sketch(subject: Subject, curve: Curve, symbol: sp.Symbol) -> sp.Expr:
-    """Return a plain function near a curve, in the network's own units."""
-    layer = subject.network.all_layers[curve.layer]
-    i, o = curve.edge
-    data = subject.entering(curve.layer)
-    data = data[~data.isnan().any(1)]
-    x = data[:, i].numpy()
-    y = layer.curves(data)[:, i, o].detach().numpy()
+def _sketch(x: Array, y: Array, points: int, allowed: float, symbol: sp.Symbol) -> sp.Expr:
+    """Return a plain function near a curve; something simpler may be worse by `allowed`."""
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return _float(float(y.mean()) if len(y) else 0.0)
-    grid = np.linspace(x.min(), x.max(), len(curve.grid))
+    grid = np.linspace(x.min(), x.max(), points)
     on_grid = np.interp(grid, *_distinct(x, y))
     fits = fit_edge(grid, on_grid, functions=PLAIN).fits[:3]
     candidates = [(fit.in_terms_of(symbol), fit.predict(x)) for fit in fits]
     # the polynomial first: a function must do better than what is simpler to read
-    candidates.insert(0, _polynomial(x, y, symbol))
+    candidates.insert(0, _polynomial(x, y, allowed, symbol))
     errors = np.array([np.mean((y - values) ** 2) for _, values in candidates])
-    errors[1:] += TOLERANCE * y.var()
+    errors[1:] += allowed
     return candidates[int(np.argmin(np.where(np.isfinite(errors), errors, np.inf)))][0]
 
 
-def _polynomial(x: Array, y: Array, symbol: sp.Symbol) -> tuple[sp.Expr, Array]:
+def _polynomial(x: Array, y: Array, allowed: float, symbol: sp.Symbol) -> tuple[sp.Expr, Array]:
     """Return the lowest polynomial that does nearly as well as a cubic, and its values."""
     highest = min(3, len(np.unique(x)) - 1)
     fits = [np.polynomial.Polynomial.fit(x, y, degree) for degree in range(1, highest + 1)]
     errors = [float(np.mean((fitted(x) - y) ** 2)) for fitted in fits]
-    allowed = errors[-1] + TOLERANCE * float(y.var())
-    fitted = next(f for f, error in zip(fits, errors, strict=True) if error <= allowed)
+    near = (f for f, error in zip(fits, errors, strict=True) if error <= errors[-1] + allowed)
+    fitted = next(near)
     terms = [_float(float(c)) * symbol**k for k, c in enumerate(fitted.convert().coef)]
     return sp.Add(*terms), fitted(x)
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kanx.explain.counterfactual import Change, find_counterfactuals
 from kanx.explain.explanation import Explanation
 from kanx.explain.local import read_contributions
 from kanx.explain.report.playable import predictions_of
 
 Array = NDArray[np.float64]
 MOST_CLASSES = 4
+MOST_CHANGES = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Case:
     actual : str or None
         True value of the target, where known.
     contributions : ndarray, (in, outputs)
+    flips : str
+        What changes the decision, in a sentence; empty for a regression.
     """
 
     title: str
@@ -36,6 +42,7 @@ class Case:
     row: Array
     actual: str | None
     contributions: Array
+    flips: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the case as JSON; None for missing entries."""
@@ -45,6 +52,7 @@ class Case:
             "row": [None if np.isnan(v) else float(v) for v in self.row],
             "actual": self.actual,
             "contributions": self.contributions.tolist(),
+            "flips": self.flips,
         }
 
 
@@ -60,7 +68,9 @@ def class_names(view: Explanation) -> list[str]:
     return list(view.target_names)
 
 
-def choose_cases(view: Explanation, y: ArrayLike | None = None) -> tuple[list[Case], str]:
+def choose_cases(
+    view: Explanation, y: ArrayLike | None = None, fixed: Sequence[str] = ()
+) -> tuple[list[Case], str]:
     """Choose rows and split their predictions into contributions.
 
     Parameters
@@ -68,6 +78,8 @@ def choose_cases(view: Explanation, y: ArrayLike | None = None) -> tuple[list[Ca
     view : Explanation
     y : array, (rows,), optional
         True targets of the explained rows, to find the worst mistake.
+    fixed : sequence of str
+        Inputs that are not asked what change of them turns the decision.
 
     Returns
     -------
@@ -91,10 +103,38 @@ def choose_cases(view: Explanation, y: ArrayLike | None = None) -> tuple[list[Ca
             subject.x[row].numpy(),
             None if truth is None else _text(truth[row]),
             parts.values[k],
+            _flips(view, row, fixed) if names else "",
         )
         for k, (row, title, why) in enumerate(picked)
     ]
     return cases, parts.note
+
+
+def _flips(view: Explanation, row: int, fixed: Sequence[str]) -> str:
+    """Say which single inputs change the decision on a row, and how far they must move."""
+    subject = view.subject
+    found = find_counterfactuals(subject, subject.x[row], None, 0, fixed, together=False)
+    if not found.changes:
+        return f"No input alone turns it into {found.wanted} within the range of the data."
+    ways = [
+        f"{name} from {before} to {_far_enough(view, name, row, change, after)}"
+        for change in found.changes[:MOST_CHANGES]
+        for name, (before, after) in change.changed.items()
+    ]
+    return f"Smallest changes of one input that turn it into {found.wanted}: {'; or '.join(ways)}."
+
+
+def _far_enough(view: Explanation, name: str, row: int, change: Change, after: str) -> str:
+    """Write a changed number so that typing what is written flips the decision as well."""
+    j = view.names.index(name)
+    column = view.subject.columns[j]
+    start, end = view.subject.x[row, j].item(), float(change.row[j])
+    if column.is_categorical or np.isnan(start) or start == end:
+        return after
+    decimals = 2 - math.floor(math.log10(abs(end - start)))
+    away = math.ceil if end > start else math.floor
+    value = away(end * 10.0**decimals) / 10.0**decimals
+    return f"{value:.{max(decimals, 0)}f}" if column.lower <= value <= column.upper else after
 
 
 Picked = list[tuple[int, str, str]]

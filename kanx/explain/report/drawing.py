@@ -14,6 +14,8 @@ from kanx.explain.explanation import Explanation
 from kanx.explain.report.markup import joined, tag
 from kanx.explain.report.panels import colour
 from kanx.explain.report.scales import Scale, padded, path
+from kanx.explain.report.shares import Shares
+from kanx.explain.report.story import pruned_places
 
 Array = NDArray[np.float64]
 
@@ -24,6 +26,7 @@ THUMB_WIDTH, THUMB_HEIGHT = 52, 24
 GAP = 150  # from the curves of one layer to the nodes of the next
 OUTPUT_WIDTH = 120
 MAX_NAME = 24
+MOST_INPUTS = 50  # of more, only those that the report shows are drawn
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,20 @@ class _Layout:
 
     Attributes
     ----------
+    inputs : list of int
+        Those that are drawn.
+    rest : str
+        What stands for the others; empty where there are none.
     counts : list of int
-        Nodes from the inputs to the outputs.
+        Places for nodes, from the inputs to the outputs.
     starts : list of int
         Horizontal position of every layer of nodes.
     centres : list of ndarray
         Vertical positions of the nodes of every layer.
     """
 
+    inputs: list[int]
+    rest: str
     counts: list[int]
     starts: list[int]
     centres: list[Array]
@@ -53,33 +62,59 @@ class _Layout:
     def has_output_colours(self) -> bool:
         return self.counts[-1] > 1
 
-    def at(self, layer: int, place: int) -> tuple[float, float]:
+    def shows(self, layer: int, node: int) -> bool:
+        return layer > 0 or node in self.inputs
+
+    def at(self, layer: int, node: int) -> tuple[float, float]:
+        place = self.inputs.index(node) if layer == 0 else node
         return self.starts[layer], float(self.centres[layer][place])
 
 
-def drawing(view: Explanation) -> Markup:
+def drawing(view: Explanation, shares: Shares) -> Markup:
     """Draw the network of an explained model.
 
     Every node shows the curves that leave it; edges are as thick as their share of the output's
-    variance, those that are pruned faint and dotted.
+    variance, those that are pruned faint and dotted. Of very many inputs the least important are
+    only counted.
     """
     network = view.subject.network
-    counts = [network.in_features, *(nodes.width for nodes in network.nodes)]
+    inputs, rest = _inputs(view, shares)
+    counts = [len(inputs) + bool(rest), *(nodes.width for nodes in network.nodes)]
     height = TOP * 2 + ROW * max(counts)
-    longest = max(min(len(name), MAX_NAME) for name in view.names)
+    longest = max(len(rest), *(min(len(view.names[j]), MAX_NAME) for j in inputs))
     starts = [24 + LETTER * longest + (THUMB_WIDTH + GAP + 44) * k for k in range(len(counts))]
-    layout = _Layout(counts, starts, [_spread(count, height) for count in counts], height)
+    centres = [_spread(count, height) for count in counts]
+    layout = _Layout(inputs, rest, counts, starts, centres, height)
     width = starts[-1] + 12 + OUTPUT_WIDTH
     return tag(
         "svg",
         joined(_edges(view, layout)),
         joined(_nodes(view, layout)),
+        *_rest(layout),
         viewBox=f"0 0 {width} {height}",
         role="img",
         class_="network",
         style=f"min-width:{min(width, 520)}px;max-width:{width * 1.35:.0f}px",
         aria_label="drawing of the network",
     )
+
+
+def _inputs(view: Explanation, shares: Shares) -> tuple[list[int], str]:
+    """Return the inputs to draw, in the order of the columns, and what stands for the others."""
+    if len(view.names) <= MOST_INPUTS:
+        return list(range(len(view.names))), ""
+    gone = pruned_places(view)
+    shown, folded = shares.split(gone)
+    parts = [f"{len(folded)} small ones"] if folded else []
+    parts += [f"{len(gone)} pruned"] if gone else []
+    return sorted(shown), ", ".join(parts)
+
+
+def _rest(layout: _Layout) -> list[Markup]:
+    if not layout.rest:
+        return []
+    y = f"{layout.centres[0][-1] + 4:.1f}"
+    return [tag("text", layout.rest, x=layout.starts[0] - 10, y=y, class_="end faint")]
 
 
 def _spread(count: int, height: float) -> Array:
@@ -96,6 +131,8 @@ def _edges(view: Explanation, layout: _Layout) -> list[Markup]:
         ends = _ends(view, last - 1)
         for curve in view.curves.select(layer=layer):
             i, o = curve.edge
+            if not layout.shows(first, i):
+                continue
             x, y = layout.at(first, i)
             begin = (x + 16 + THUMB_WIDTH, y)
             x, y = layout.at(last, ends[o])
@@ -147,6 +184,8 @@ def _nodes(view: Explanation, layout: _Layout) -> list[Markup]:
         names = node_names(view.subject, layer)
         weights = view.importances.nodes[layer].mean(-1)
         for place, name in enumerate(names):
+            if not layout.shows(layer, place):
+                continue
             leaving = _leaving(view.curves, layer, layout.depth, place)
             found += _node(name, layer, place, leaving, float(weights[place]), layout)
     return found

@@ -67,7 +67,7 @@ def mathml(formula: Formula) -> Markup | None:
         lines.append(
             f"<mtr><mtd>{head}</mtd><mtd><mo>{sign}</mo></mtd><mtd><mrow>{body}</mrow></mtd></mtr>"
         )
-    return Markup('<math display="block"><mtable>' + "".join(lines) + "</mtable></math>")
+    return Markup('<math displaystyle="true"><mtable>' + "".join(lines) + "</mtable></math>")
 
 
 def _terms(formula: Formula) -> list[sp.Expr]:

@@ -73,7 +73,7 @@ def render(
         formulas = written_formulas(view)
     shares = input_shares(view)
     gallery = sections.Gallery()
-    pictures = sections.effect_pictures(view, gallery, shares)
+    pictures, small_pictures = sections.effect_pictures(view, gallery, shares)
     groups = sections.edge_groups(view, gallery)
     model = playable(view.subject)
     error = largest_error(model, view.subject, view.random_state)
@@ -96,9 +96,10 @@ def render(
         legend=sections.legend(view),
         curve_note=sections.curve_note(view, target_name),
         pictures=pictures,
+        small_pictures=small_pictures,
         groups=groups,
         interactions=sections.interactions(view),
-        drawing=drawing(view),
+        drawing=drawing(view, shares),
         page_error=_error_text(view, error),
         formulas=sections.formula_blocks(formulas),
         n_curves=view.subject.network.n_edges,
@@ -118,11 +119,16 @@ def _data(
     y: ArrayLike | None,
 ) -> dict[str, Any]:
     """Return what the page's script works with."""
-    cases, note = choose_cases(view, y)
+    gone = set(story.pruned_places(view))
+    folded = set(shares.split(gone)[1])
+    cases, note = choose_cases(view, y, [view.names[j] for j in gone | folded])
     return {
         "model": model,
         "additive": view.subject.is_additive,
-        "inputs": [_input(view, j, shares) for j in range(len(view.names))],
+        "inputs": [
+            {**_input(view, j, shares), "alive": j not in gone, "folded": j in folded}
+            for j in range(len(view.names))
+        ],
         "outputs": [view.subject.output_label(k) for k in range(view.subject.n_outputs)],
         "classes": class_names(view),
         "cases": [case.to_dict() for case in cases],
@@ -149,7 +155,6 @@ def _input(view: Explanation, j: int, shares: Shares) -> dict[str, Any]:
         "step": 1.0 if whole else (high - low) / 400 or 1.0,
         "categories": None if column.categories is None else [str(c) for c in column.categories],
         "missing": column.missing,
-        "alive": column.name not in story.pruned_inputs(view),
         "share": float(shares.values[j]),
         "means": means,
     }

@@ -189,8 +189,9 @@
   const caption = element("p", { class: "soft" });
   const prediction = element("p", { class: "prediction", "aria-live": "polite" });
   const note = element("p", { class: "soft" });
+  const flips = element("p", { class: "flips" });
   const grid = element("div", { class: "inputs" });
-  root.append(buttons, caption, prediction);
+  root.append(buttons, caption, prediction, flips);
 
   data.cases.forEach((one, k) => {
     const button = element("button", { type: "button" }, one.title);
@@ -210,9 +211,16 @@
   }
   root.append(note, grid);
 
-  const controls = shown.map((j) => makeControl(j));
+  const controls = shown.filter((j) => !data.inputs[j].folded).map((j) => makeControl(j, grid));
+  const small = shown.filter((j) => data.inputs[j].folded);
+  if (small.length) {
+    const folded = element("div", { class: "inputs" });
+    const head = element("summary", {}, `${small.length} more inputs, that matter little`);
+    root.append(element("details", {}, head, folded));
+    controls.push(...small.map((j) => makeControl(j, folded)));
+  }
 
-  function makeControl(j) {
+  function makeControl(j, grid) {
     const input = data.inputs[j];
     const id = `input-${j}`;
     const name = element("label", { class: "name", for: id }, input.label);
@@ -268,6 +276,8 @@
     reset.removeAttribute("aria-pressed");
     const actual = data.cases[k].actual;
     caption.textContent = data.cases[k].caption + (actual === null ? "" : ` True value: ${actual}.`);
+    flips.textContent = data.cases[k].flips;
+    flips.hidden = !data.cases[k].flips;
     update();
   }
 
@@ -314,12 +324,13 @@
   }
 
   function drawEffect(box, value, largest, isStale) {
-    const share = (Math.abs(value) / largest) * 36;
+    const share = (Math.abs(value) / largest) * 49;
     const bar = element("i", { class: value >= 0 ? "up" : "down" });
     bar.style.width = `${share}%`;
     bar.style.left = value >= 0 ? "50%" : `${50 - share}%`;
     const label = element("span", {}, (value > 0 ? "+" : "") + show(value, 3));
-    if (value >= 0) label.style.left = `${51 + share}%`; else label.style.right = `${51 + share}%`;
+    // on the other side of the line there is always room
+    if (value >= 0) label.style.right = "calc(50% + 4px)"; else label.style.left = "calc(50% + 4px)";
     box.replaceChildren(bar, label);
     box.classList.toggle("stale", isStale);
   }

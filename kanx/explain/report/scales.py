@@ -41,6 +41,14 @@ class Scale:
         return ticks(self.low, self.high, count)
 
 
+def score(value: float) -> str:
+    """Write a score; one just below 1 with enough digits to be told from it."""
+    if not 0.99 < value < 1:
+        return number(value, 4)
+    decimals = min(max(4, math.ceil(-math.log10(1 - value)) + 1), 9)
+    return f"{value:.{decimals}f}".rstrip("0")
+
+
 def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
     """Widen an interval by a share of its length at both ends; one of length zero to length one."""
     if not low < high:

@@ -14,13 +14,12 @@ from kanx.explain.explanation import Explanation
 from kanx.explain.formula import Formula
 from kanx.explain.report.mathml import mathml
 from kanx.explain.report.panels import colour, hover_data, panel
-from kanx.explain.report.scales import number
+from kanx.explain.report.scales import number, score
 from kanx.explain.report.shares import Shares
-from kanx.explain.report.story import pruned_inputs, quantity
+from kanx.explain.report.story import pruned_places, quantity
 from kanx.explain.report.surfaces import surface_map
 from kanx.explain.report.trial import Trial
 
-MOST_BARS = 30  # the other inputs share the last one
 MOST_PAIRS = 8
 MOST_SURFACES = 3
 LONG_TEXT = 3000  # characters
@@ -48,14 +47,21 @@ class Gallery:
         return {"title": title, "subtitle": subtitle, "svg": drawn}
 
 
-def effect_pictures(view: Explanation, gallery: Gallery, shares: Shares) -> list[dict[str, Any]]:
-    """Draw the effect of every living input on all outputs, the most important first."""
-    gone = set(pruned_inputs(view))
+def effect_pictures(
+    view: Explanation, gallery: Gallery, shares: Shares
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Draw the effect of every living input on all outputs: those to show, those to fold away."""
+    shown, folded = shares.split(pruned_places(view))
+    pictures = _pictures(view, gallery, shares, [*shown, *folded])
+    return pictures[: len(shown)], pictures[len(shown) :]
+
+
+def _pictures(
+    view: Explanation, gallery: Gallery, shares: Shares, places: Sequence[int]
+) -> list[dict[str, Any]]:
     several = view.subject.n_outputs > 1
     found = []
-    for j in shares.ranking:
-        if view.names[j] in gone:
-            continue
+    for j in places:
         curves = list(view.effects.select(source=view.names[j], alive=True))
         subtitle = f"{100 * shares.values[j]:.1f} %"
         names = [curve.target if several else "" for curve in curves]
@@ -98,33 +104,28 @@ def legend(view: Explanation) -> list[dict[str, str]]:
 def importance_bars(view: Explanation, shares: Shares) -> list[dict[str, Any]]:
     """Return the shares of the living inputs, the largest first, with their errors.
 
-    Of very many inputs the least important share one bar.
+    Those that are folded away share the last bar.
     """
     share, std = shares.values, np.nan_to_num(shares.std)
-    gone = set(pruned_inputs(view))
-    order = [j for j in shares.ranking if view.names[j] not in gone]
-    shown, rest = order, 0.0
-    if len(order) > MOST_BARS:
-        shown = order[: MOST_BARS - 1]
-        rest = float(sum(share[j] for j in order[len(shown) :]))
-    most = max((float(share[j] + 1.96 * std[j]) for j in order), default=1.0) or 1.0
+    shown, folded = shares.split(pruned_places(view))
+    rest = float(share[folded].sum())
+    most = max((min(1.0, float(share[j] + 1.96 * std[j])) for j in shown), default=1.0) or 1.0
     most = max(most, rest)
     found = []
     for j in shown:
-        low, high = max(0.0, share[j] - 1.96 * std[j]), share[j] + 1.96 * std[j]
-        text = f"{100 * share[j]:.1f} %"
+        low, high = max(0.0, share[j] - 1.96 * std[j]), min(1.0, share[j] + 1.96 * std[j])
         found.append(
             {
                 "name": view.names[j],
                 "width": f"{100 * share[j] / most:.1f}",
                 "low": f"{100 * low / most:.1f}",
                 "span": f"{100 * (high - low) / most:.1f}",
-                "text": text + (f" ± {196 * std[j]:.1f}" if std[j] > 0 else ""),
+                "text": shares.text(j),
             }
         )
-    if len(shown) < len(order):
+    if folded:
         width = f"{100 * rest / most:.1f}"
-        name = f"{len(order) - len(shown)} other inputs"
+        name = f"{len(folded)} other inputs"
         text = f"{100 * rest:.1f} %"
         found.append({"name": name, "width": width, "low": width, "span": "0", "text": text})
     return found
@@ -167,7 +168,7 @@ def score_rows(trial: Trial | None) -> dict[str, Any] | None:
         return None
     heads = list(trial.scores[trial.model])
     rows = [
-        {"name": name, "own": name == trial.model, "cells": [number(s[h], 4) for h in heads]}
+        {"name": name, "own": name == trial.model, "cells": [score(s[h]) for h in heads]}
         for name, s in trial.scores.items()
     ]
     return {"heads": heads, "rows": rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from kanx.explain.explanation import Explanation
 
 Array = NDArray[np.float64]
+
+SMALL = 0.005  # of the variance: inputs of less are folded away
+LEAST_SHOWN, MOST_SHOWN = 6, 30
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,30 @@ class Shares:
     def ranking(self) -> list[int]:
         """Inputs, the most important first."""
         return [int(j) for j in np.argsort(-self.values, kind="stable")]
+
+    def split(self, gone: Collection[int] = ()) -> tuple[list[int], list[int]]:
+        """Return the inputs to show and those to fold away, each the most important first.
+
+        Inputs in `gone` are in neither.
+        """
+        order = [j for j in self.ranking if j not in gone]
+        shown = [j for k, j in enumerate(order) if k < LEAST_SHOWN or self.values[j] >= SMALL]
+        if len(shown) > MOST_SHOWN:
+            shown = shown[: MOST_SHOWN - 1]
+        if len(order) <= len(shown) + 1:  # to fold one away gains nothing
+            shown = order
+        return shown, order[len(shown) :]
+
+    def text(self, j: int, digits: int = 1) -> str:
+        """Return a share with its 95 % error, an interval where the error reaches over an end."""
+        share, half = 100 * self.values[j], 196 * self.std[j]
+        shown = f"{share:.{digits}f} %"
+        if not half > 0:
+            return shown
+        if share - half < 0 or share + half > 100:
+            low, high = max(0.0, share - half), min(100.0, share + half)
+            return f"{shown}, {low:.{digits}f} to {high:.{digits}f}"
+        return f"{shown} ± {half:.{max(digits, int(half < 1))}f}"
 
 
 def input_shares(view: Explanation) -> Shares:

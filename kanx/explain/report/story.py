@@ -8,7 +8,7 @@ import numpy as np
 
 from kanx.explain.curves import Curve
 from kanx.explain.explanation import Explanation
-from kanx.explain.report.scales import number
+from kanx.explain.report.scales import number, score
 from kanx.explain.report.shares import Shares
 from kanx.explain.report.trial import Trial
 
@@ -26,6 +26,7 @@ def summary(view: Explanation, target_name: str, trial: Trial | None, shares: Sh
     sentences.append(_what_matters(view, shares))
     if view.subject.is_additive and view.subject.n_outputs == 1:
         sentences += _shapes(view, target_name, shares)
+        sentences += _straight(view)
     pruned = pruned_inputs(view)
     if pruned:
         one = len(pruned) == 1
@@ -37,10 +38,15 @@ def summary(view: Explanation, target_name: str, trial: Trial | None, shares: Sh
 
 
 def pruned_inputs(view: Explanation) -> list[str]:
-    """Return the inputs that no living path leads from."""
+    """Return the names of the inputs that no living path leads from."""
+    return [view.names[j] for j in pruned_places(view)]
+
+
+def pruned_places(view: Explanation) -> list[int]:
+    """Return the inputs that no living path leads from, in the order of the columns."""
     share = view.importances.features.sum(1)
-    alive = {curve.source for curve in view.curves if curve.starts_at_input and curve.is_alive}
-    return [name for j, name in enumerate(view.names) if name not in alive or share[j] == 0]
+    alive = {c.edge[0] for c in view.curves if c.starts_at_input and c.is_alive}
+    return [j for j in range(len(view.names)) if j not in alive or share[j] == 0]
 
 
 def limits(view: Explanation) -> list[str]:
@@ -114,12 +120,19 @@ def listed(names: Sequence[str]) -> str:
 def quantity(view: Explanation, target_name: str) -> str:
     """Name what curves add up to."""
     if view.link == "logistic":
-        return f"log-odds of {view.target_names[0]}"
+        return f"log-odds of {positive(view, target_name)}"
     if view.link == "softmax":
         return f"logits of the classes of {target_name}"
     if view.subject.n_outputs == 1:
         return view.subject.output_label(0)
     return "the target"
+
+
+def positive(view: Explanation, target_name: str) -> str:
+    """Name the class that log-odds are those of; a number says nothing without its column."""
+    name = view.target_names[0]
+    is_number = name.lstrip("-").replace(".", "", 1).isdecimal()
+    return f"{target_name} = {name}" if is_number or name in ("True", "False") else name
 
 
 def _what(view: Explanation, target_name: str) -> str:
@@ -161,28 +174,19 @@ def _scores_text(scores: object, short: bool = False) -> str:
         if name == "accuracy":
             words.append(f"{'' if short else 'it is right in '}{number(100 * value, 4)} %")
         elif np.isfinite(value):
-            words.append(f"{name} {number(value, 4)}")
+            words.append(f"{name} {score(value)}")
     return ", ".join(words)
 
 
 def _what_matters(view: Explanation, shares: Shares) -> str:
-    share, std = shares.values, shares.std
+    share = shares.values
     top = [j for j in shares.ranking[:3] if share[j] > 0]
     if not top:
         return "No input has any effect: the model is a constant."
-    named = [
-        f"{view.names[j]} ({100 * share[j]:.0f} %"
-        + (f" ± {_error(196 * std[j])}" if np.isfinite(std[j]) else "")
-        + ")"
-        for j in top
-    ]
+    named = [f"{view.names[j]} ({shares.text(j, 0)})" for j in top]
     lead = "Most" if share[top].sum() > 0.5 else "The largest parts"
     verb = "comes" if lead == "Most" else "come"
     return f"{lead} of the predictions' variance {verb} in through {listed(named)}."
-
-
-def _error(percent: float) -> str:
-    return f"{percent:.0f}" if percent >= 1 else f"{percent:.1f}"
 
 
 def _shapes(view: Explanation, target_name: str, shares: Shares) -> list[str]:
@@ -196,6 +200,24 @@ def _shapes(view: Explanation, target_name: str, shares: Shares) -> list[str]:
     # a column's name stays as it is written, even at the start of a sentence
     start = what if view.link == "identity" else what[0].upper() + what[1:]
     return [f"{start} {listed(found)}."] if found else []
+
+
+def _straight(view: Explanation) -> list[str]:
+    """Say so where nothing in the model bends."""
+    curves = view.curves.select(alive=True)
+    if len(curves) < 2 or not all(is_straight(curve) for curve in curves):
+        return []
+    kind = "a logistic regression" if view.link == "logistic" else "a linear model"
+    return [f"All {len(curves)} curves are straight lines: the data call for no more than {kind}."]
+
+
+def is_straight(curve: Curve) -> bool:
+    """Say whether a curve is a straight line, up to a small part of the error band."""
+    if curve.labels is not None or len(curve.grid) < 3:
+        return False
+    line = np.polynomial.Polynomial.fit(curve.grid, curve.value, 1)(curve.grid)
+    allowed = FLAT * np.maximum(np.ptp(curve.value), np.nan_to_num(3.92 * curve.std))
+    return bool((np.abs(curve.value - line) <= allowed).all())
 
 
 def shape(curve: Curve) -> str:

@@ -18,6 +18,7 @@ from kanx.training.evidence import Fit, Settings
 from kanx.training.first_order import FirstOrder
 from kanx.training.hidden import Hidden, parse_hidden
 from kanx.training.losses import Loss
+from kanx.training.noise_free_choice import without_noise
 from kanx.training.selection import Task, choose_length_scale, finish_additive, near_best, select
 
 # a family, its options under "family" and others, or one of these for every column
@@ -110,6 +111,11 @@ def fit_topology(
     if first_order is not None:
         widths = topology.all_widths(len(columns))
         return [first_order.fit(task, widths, skip=topology.skip, n_estimators=n_estimators)]
+    exact = (
+        None if wanted else without_noise(task, topology.all_widths(len(columns)), topology.skip)
+    )
+    if exact is not None:
+        return [exact]
     return [bound.finish(fit, task) for fit in _fits(task, topology, n_estimators)]
 
 

@@ -1,0 +1,76 @@
+"""Domains of polynomial edges that follow the values they see."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from kanx.layers import SLAF, KANLayer
+from kanx.network import KAN
+
+# room on both sides of the values seen, as a share of their range: new rows go a little further
+INPUT_MARGIN, HIDDEN_MARGIN = 0.01, 0.05
+
+
+def widen_inputs(network: KAN) -> None:
+    """Give the domains of polynomial edges on the inputs room for new rows, in place.
+
+    Outside its domain a curve goes on along its tangent, so without room the error there would
+    be that of a tangent and not that of the polynomial.
+    """
+    for layer in [network.layers[0], *([] if network.skip is None else [network.skip])]:
+        for bundle in layer.bundles:
+            if isinstance(bundle, SLAF):
+                room = INPUT_MARGIN * (bundle.upper - bundle.lower)
+                bundle.set_domain(bundle.lower - room, bundle.upper + room)
+
+
+def place_hidden(network: KAN, x: Tensor) -> None:
+    """Move the domains of polynomial edges on hidden nodes to the values there, in place.
+
+    The curves stay what they are: a polynomial is one of the same degree on every interval.
+
+    Their constants go to the biases.
+
+    Parameters
+    ----------
+    network : KAN
+        Its polynomials are continued by their own formula (``extrapolate="family"``).
+    x : Tensor, (rows, in)
+    """
+    h = x
+    with torch.no_grad():
+        for index, (layer, nodes) in enumerate(zip(network.layers, network.nodes, strict=True)):
+            if index:
+                _place_layer(layer, h)
+            h = nodes(layer(h))
+
+
+def _place_layer(layer: KANLayer, h: Tensor) -> None:
+    for bundle, columns in zip(layer.bundles, layer.columns, strict=True):
+        if not isinstance(bundle, SLAF):
+            continue
+        own = h[:, columns]
+        lowest, highest = own.amin(0), own.amax(0)
+        room = HIDDEN_MARGIN * (highest - lowest)
+        # a node that does not vary keeps an interval that has a width
+        room = room.clamp_min(1e-6 * (1 + highest.abs()))
+        lower, upper = lowest - room, highest + room
+        if bool(torch.isfinite(lower).all() & torch.isfinite(upper).all()):
+            _move(bundle, lower, upper)
+            if layer.bias is not None:
+                layer.bias.add_((bundle.coefficients[0] * bundle.mask).sum(0))
+                bundle.coefficients[0] = 0
+
+
+def _move(bundle: SLAF, lower: Tensor, upper: Tensor) -> None:
+    count = bundle.n_basis
+    angle = torch.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    t = angle.cos().unsqueeze(-1).to(lower)  # Chebyshev's points, (count, 1)
+    points = (lower + upper) / 2 + t * (upper - lower) / 2
+    values = bundle.curves(points)  # (count, in, out)
+    bundle.set_domain(lower, upper)
+    features = bundle.expand(points).movedim(-1, 0)[..., :count]  # (in, count, n_basis)
+    fresh = bundle.stacked_parameters().detach().clone()
+    fresh[:count] = torch.linalg.solve(features, values.movedim(1, 0)).movedim(0, 1)
+    bundle.load_stacked(fresh)

@@ -1,0 +1,202 @@
+"""Data without noise: networks fitted down to rounding, from low degrees to high ones."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanx.network import KAN
+from kanx.training.degrees import at_degree, largest_degree, polynomials
+from kanx.training.domains import place_hidden, widen_inputs
+from kanx.training.least_squares import descend
+from kanx.training.placement import place_on_data
+from kanx.training.separable import SeparableProblem
+from kanx.training.starts import random_start
+
+# degrees at which there are random starts, with their number, and those gone on to
+STARTS = {2: 2, 5: 8}
+DEGREES = (5, 9, 15, 24, 36, 54)
+STEPS_OF_A_START, STEPS = 16, 40
+ROWS_PER_PARAMETER = 3
+MOST_PARAMETERS = 500
+HELPS = 0.9  # share of the error that a higher degree has to come down to
+ROUNDING = 1e-13  # error that is not worth another step
+NEGLIGIBLE = 1e-12  # deviation of a curve that is rounding, relative to the largest at its node
+SAME = 1e-3  # relative difference of errors below which two starts found the same minimum
+
+
+@dataclass(frozen=True)
+class NoiseFree:
+    """A network fitted without a penalty.
+
+    Attributes
+    ----------
+    network : KAN
+    degree : int
+        Largest degree of its polynomials.
+    error : float
+        Root mean square error to be expected of new rows, in deviations of the target; see
+        `fit_noise_free`.
+    """
+
+    network: KAN
+    degree: int
+    error: float
+
+
+def fit_noise_free(
+    network: KAN,
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor | None = None,
+    *,
+    random_state: int = 0,
+    branches: int = 2,
+) -> NoiseFree:
+    r"""Fit a network of fixed shape to data without noise, as closely as rounding allows.
+
+    Least squares without a penalty have local minima and singular valleys at high degrees, hardly
+    any at low ones. So several random starts are fitted at the lowest degrees; the best goes on
+    to higher ones, each from where the one before ended, and where it does not come down to
+    rounding, so does the next best minimum. Of all that was met, the network is returned that
+    generalised cross-validation expects to be nearest,
+
+    .. math:: \mathrm{error}^2 = \frac{\mathrm{RSS} / N}{(1 - P / N)^2} .
+
+    Parameters
+    ----------
+    network : KAN
+        Shape and families; the degrees of its polynomial edges are the highest that are tried,
+        other edges keep their size. Its parameters do not matter, and it stays as it is.
+    x : Tensor, (rows, in), float64
+    y : Tensor, (rows, outputs), float64
+    weight : Tensor, (rows,), optional
+    random_state : int, default=0
+    branches : int, default=2
+        Minima of the lowest degrees that are followed at most.
+
+    References
+    ----------
+    Golub, Heath, Wahba: Generalized cross-validation as a method for choosing a good ridge
+    parameter, Technometrics 21, 1979.
+    """
+    weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
+    search = _Search(network, x, y, weight, random_state)
+    for candidate in search.starts()[:branches]:
+        search.follow(candidate)
+        if search.best.error < ROUNDING:
+            break
+    best = search.best
+    place_hidden(best.network, x)
+    cut_negligible(best.network, x)
+    for bundle, asked in zip(polynomials(best.network), polynomials(network), strict=True):
+        bundle.extrapolate = asked.extrapolate
+    return best
+
+
+def cut_negligible(network: KAN, x: Tensor, share: float = NEGLIGIBLE) -> None:
+    """Prune the curves that hardly vary beside the largest one into the same node, in place.
+
+    Parameters
+    ----------
+    network : KAN
+    x : Tensor, (rows, in)
+    share : float
+        Of the largest curve's deviation over the rows.
+    """
+    with torch.no_grad():
+        h = x
+        for layer, nodes in zip(network.layers, network.nodes, strict=True):
+            spread = layer.curves(h).std(0)  # (in, out)
+            layer.set_mask(layer.mask * (spread > share * spread.amax(0)))
+            h = nodes(layer(h))
+
+
+class _Search:
+    """The best network so far, and the ways to a better one."""
+
+    def __init__(
+        self, network: KAN, x: Tensor, y: Tensor, weight: Tensor, random_state: int
+    ) -> None:
+        self.x, self.y, self.weight, self.random_state = x, y, weight, random_state
+        self.template = copy.deepcopy(network).double()
+        place_on_data(self.template, x, weight)
+        widen_inputs(self.template)
+        for bundle in polynomials(self.template):
+            bundle.extrapolate = "family"
+        self.highest = largest_degree(self.template)
+        mean = (weight @ y) / weight.sum()
+        self.total = (weight @ (y - mean) ** 2).sum().item()
+        self.numbers = int((weight > 0).sum()) * y.shape[1]
+        self.met: list[NoiseFree] = []
+
+    @property
+    def best(self) -> NoiseFree:
+        """What has the smallest error."""
+        return min(self.met, key=lambda found: found.error)
+
+    def starts(self) -> list[NoiseFree]:
+        """Fit random starts at low degrees; return different minima of the highest of these."""
+        found: list[NoiseFree] = []
+        for degree, count in STARTS.items():
+            if degree > self.highest and found:
+                break
+            fits = [self.fit(at_degree(self.best.network, self.template, degree))] if found else []
+            for start in range(count):
+                fits.append(self.fit(self._random(degree, start)))
+                lowest = min(fit.error for fit in fits)
+                again = sum(fit.error < (1 + SAME) * lowest for fit in fits)
+                if lowest < ROUNDING or again > 1 or len(self.template.layers) == 1:
+                    break
+            found = _different(fits)
+            if found[0].error < ROUNDING:
+                break
+        return found
+
+    def follow(self, candidate: NoiseFree) -> None:
+        """Raise the degree step by step while there are rows enough and it helps."""
+        in_vain = 0
+        for degree in [*(d for d in DEGREES if d < self.highest), self.highest]:
+            if candidate.error < ROUNDING or degree <= candidate.degree:
+                continue
+            grown = at_degree(candidate.network, self.template, degree)
+            size = grown.n_parameters
+            if size > min(self.numbers / ROWS_PER_PARAMETER, MOST_PARAMETERS):
+                break
+            fit = self.fit(grown, STEPS)
+            in_vain = in_vain + 1 if fit.error > HELPS * candidate.error else 0
+            candidate = fit
+            # one layer costs little, and an oscillation shows only when the degree is high enough
+            if in_vain == 2 and len(self.template.layers) > 1:
+                break
+
+    def fit(self, network: KAN, iterations: int = STEPS_OF_A_START) -> NoiseFree:
+        """Descend from where a network is, in place."""
+        problem = SeparableProblem(network, self.x, self.y, self.weight)
+        point = descend(problem, problem.start(), iterations=iterations)
+        freedom = max(1 - problem.parameters / self.numbers, 1e-3)
+        error = math.sqrt(point.value / max(self.total, 1e-300)) / freedom
+        fit = NoiseFree(network, largest_degree(network), error)
+        self.met.append(fit)
+        return fit
+
+    def _random(self, degree: int, start: int) -> KAN:
+        network = at_degree(self.template, self.template, degree)
+        entropy = [self.random_state, degree, start]
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        random_start(network, torch.Generator().manual_seed(seed))
+        return network
+
+
+def _different(fits: list[NoiseFree]) -> list[NoiseFree]:
+    """Keep one of every minimum, the best first."""
+    kept: list[NoiseFree] = []
+    for fit in sorted(fits, key=lambda own: own.error):
+        if not kept or fit.error > (1 + SAME) * kept[-1].error:
+            kept.append(fit)
+    return kept

@@ -1,0 +1,161 @@
+"""Data without noise: variable projection, rising degrees, recovery down to rounding."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import least_squares as scipy_least_squares
+from scipy.special import j0
+
+from kanx import KAN, KANRegressor
+from kanx.training.degrees import at_degree
+from kanx.training.domains import place_hidden
+from kanx.training.least_squares import descend
+from kanx.training.noise_free import fit_noise_free
+from kanx.training.separable import SeparableProblem
+from kanx.training.starts import random_start
+
+
+def rows(count, inputs, seed=0):
+    x = np.random.default_rng(seed).uniform(-1, 1, (count, inputs))
+    return x, torch.tensor(x)
+
+
+def polynomial_network(widths, degree, seed=0, **options):
+    network = KAN(widths, "slaf", degree=degree, extrapolate="family", random_state=0, **options)
+    network = network.double()
+    random_start(network, torch.Generator().manual_seed(seed))
+    return network
+
+
+def smooth(x):
+    return torch.exp(0.5 * torch.sin(2 * x[:, :1]) + x[:, 1:] ** 2)
+
+
+def test_variable_projection_and_joint_steps_find_the_same_minimum():
+    _, x = rows(150, 2)
+    y, weight = smooth(x), torch.ones(150, dtype=torch.float64)
+    values = []
+    for separate in (True, False):
+        network = polynomial_network([2, 1, 1], 3)
+        problem = SeparableProblem(network, x, y, weight, separate=separate)
+        values.append(descend(problem, problem.start(), iterations=300, tol=1e-9).value)
+    assert values[0] == pytest.approx(values[1], rel=1e-3)
+
+
+def test_the_minimum_is_one_for_scipy_too():
+    _, x = rows(80, 2)
+    y, weight = smooth(x), 0.5 + torch.rand(80, generator=torch.Generator().manual_seed(0)).double()
+    problem = SeparableProblem(polynomial_network([2, 1, 1], 3), x, y, weight)
+    point = descend(problem, problem.start(), iterations=300, tol=1e-9)
+    network, coordinates = problem.network, problem.coordinates
+    living = coordinates.alive()
+
+    def residuals(own):
+        w = point.w.clone()
+        w[living] = torch.tensor(own)
+        coordinates.write(w)
+        return (weight.sqrt() * (y - network(x))[:, 0]).detach().numpy()
+
+    found = scipy_least_squares(residuals, point.w[living].numpy(), method="lm", max_nfev=2000)
+    assert point.value <= 2 * found.cost * (1 + 1e-4)
+
+
+def test_linear_coordinates_are_optimal_wherever_the_others_are():
+    _, x = rows(60, 2)
+    y, weight = smooth(x), torch.ones(60, dtype=torch.float64)
+    problem = SeparableProblem(polynomial_network([2, 2, 1], 3, skip=True), x, y, weight)
+    point = problem.start()
+    _, jacobian = problem.linearisation.jacobian(point.w)
+    slope = jacobian[:, 0, problem.linear].mT @ point.residual
+    assert slope.abs().max() < 1e-9 * point.residual.norm()
+
+
+@pytest.mark.parametrize("basis", ["legendre", "chebyshev", "powers"])
+@pytest.mark.parametrize("widths", [[2, 1], [2, 3, 1], [2, 2, 2, 1]])
+def test_a_higher_degree_and_moved_domains_leave_the_function_as_it_is(widths, basis):
+    _, x = rows(40, 2)
+    network = polynomial_network(widths, 4, basis=basis, skip=len(widths) == 3)
+    expected = network(x).detach()
+    template = polynomial_network(widths, 9, basis=basis, skip=len(widths) == 3)
+    grown = at_degree(network, template, 7)
+    assert {bundle.degree for _, bundle, _ in grown.bundles()} == {7}
+    torch.testing.assert_close(grown(x).detach(), expected, rtol=1e-9, atol=1e-9)
+    place_hidden(grown, x)
+    torch.testing.assert_close(grown(x).detach(), expected, rtol=1e-8, atol=1e-8)
+    for layer, entering in zip(grown.layers[1:], grown.activations(x)[1:-1], strict=True):
+        assert not layer.outside(entering).any()
+
+
+TARGETS = {
+    "xy": (2, ("kst", 2), lambda x: x[:, 0] * x[:, 1]),
+    "bessel": (1, "additive", lambda x: j0(20 * x[:, 0])),
+    "exp": (2, ("kst", 1), lambda x: np.exp(np.sin(np.pi * x[:, 0]) + x[:, 1] ** 2)),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_laws_without_noise_are_recovered_to_rounding(name):
+    inputs, hidden, target = TARGETS[name]
+    X, _ = rows(1000, inputs, seed=3)
+    new, _ = rows(500, inputs, seed=4)
+    model = KANRegressor(edge="slaf", hidden=hidden, random_state=0).fit(X, target(X))
+    error = model.predict(new) - target(new)
+    assert np.sqrt(np.mean(error**2)) < 1e-9
+    _, std = model.predict(new, return_std=True)
+    assert np.all(np.isfinite(std)) and std.max() < 1e-4
+
+
+def test_without_a_shape_a_product_becomes_one_multiplication_node():
+    X, _ = rows(300, 2)
+    model = KANRegressor(edge="slaf", random_state=0).fit(X, X[:, 0] * X[:, 1])
+    nodes = model.network_.nodes[0]
+    assert nodes.products == (2,)
+    assert model.network_.layers[0].mask.sum(0).tolist() == [1, 1]  # every factor sees one input
+    new, _ = rows(100, 2, seed=1)
+    np.testing.assert_allclose(model.predict(new), new[:, 0] * new[:, 1], atol=1e-10)
+
+
+def test_noisy_data_and_a_given_degree_are_left_to_the_evidence():
+    X, _ = rows(200, 1)
+    y = np.sin(2 * X[:, 0]) + 0.1 * np.random.default_rng(1).normal(size=200)
+    for options, target in ((None, y), ({"degree": 4}, np.sin(2 * X[:, 0]))):
+        model = KANRegressor(edge="slaf", edge_options=options, hidden="additive", random_state=0)
+        model.fit(X, target)
+        bundle = model.network_.layers[0].bundles[0]
+        assert bundle.degree == (5 if options is None else 4)
+        assert len(model.model_.members[0].trace) > 1
+
+
+def test_weights_of_zero_and_missing_values_are_allowed():
+    X, _ = rows(300, 2)
+    y = np.sin(3 * X[:, 0]) + X[:, 1] ** 3
+    X[::10, 1] = np.nan
+    y[::10] = np.sin(3 * X[::10, 0]) + 0.5
+    weight = np.ones(300)
+    weight[5::10] = 0
+    spoilt = y.copy()
+    spoilt[5::10] = 100
+    model = KANRegressor(edge="slaf", hidden="additive", random_state=0)
+    model.fit(X, spoilt, sample_weight=weight)
+    np.testing.assert_allclose(model.predict(X), y, atol=1e-7)
+
+
+def test_a_network_of_fixed_shape_is_fitted_and_the_one_given_stays():
+    _, x = rows(400, 3)
+    y = torch.stack([x[:, 0] * x[:, 1], x[:, 2] ** 2 + x[:, 0]], dim=1)
+    network = KAN([3, (1, [2]), 2], "slaf", degree=9, random_state=0)
+    before = [parameter.clone() for parameter in network.parameters()]
+    found = fit_noise_free(network, x, y)
+    assert found.error < 1e-10
+    assert found.network(x).detach().sub(y).abs().max() < 1e-9
+    assert all(map(torch.equal, before, network.parameters()))
+
+
+def test_the_same_seed_gives_the_same_bits():
+    X, _ = rows(200, 2)
+    y = np.exp(X[:, 0] + X[:, 1] ** 2)
+    first, second = (
+        KANRegressor(edge="slaf", hidden=("kst", 1), random_state=1).fit(X, y).predict(X)
+        for _ in range(2)
+    )
+    assert np.array_equal(first, second)

@@ -61,6 +61,20 @@ def check_estimator(estimator: Any) -> None:
         )
 
 
+def check_evaluates(network: Any) -> None:
+    """Evaluate a rebuilt network on one row, so that a wrong index in it is found here.
+
+    Raises
+    ------
+    IndexError, RuntimeError
+        If it cannot be evaluated.
+    """
+    import torch
+
+    with torch.no_grad():
+        network(torch.zeros(1, network.in_features).to(next(network.parameters())))
+
+
 def _mappings(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
     if depth > MOST_DEPTH:
         raise ValueError(f"the header is nested more than {MOST_DEPTH} deep")

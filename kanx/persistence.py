@@ -16,7 +16,7 @@ import kanx
 from kanx.atomic import write_bytes
 from kanx.estimator_base import KANEstimator
 from kanx.estimators import KANClassifier, KANRegressor
-from kanx.header_check import check_estimator, check_header
+from kanx.header_check import check_estimator, check_evaluates, check_header
 from kanx.memory import require_bytes
 from kanx.network import KAN
 from kanx.serialisation import network_from_arrays, network_to_arrays
@@ -108,9 +108,13 @@ def load(path: str | os.PathLike[str]) -> KANEstimator | KAN:
         check_header(header, sum(array.size for array in arrays.values()))
         kind = header["kind"]
         if kind == "KAN":
-            return network_from_arrays(header["network"], arrays)
+            network = network_from_arrays(header["network"], arrays)
+            check_evaluates(network)
+            return network
         model = _ESTIMATORS[kind].from_arrays(header["estimator"], arrays)
         check_estimator(model)
+        for member in model.model_.members:
+            check_evaluates(member.network)
         return model
     except _DAMAGE as error:
         raise ValueError(f"{os.fspath(path)!r} is a damaged kanx model: {error}") from error

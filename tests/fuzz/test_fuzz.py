@@ -191,3 +191,17 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path):
         path.write_bytes(rewrite(path.read_bytes(), change))
         with pytest.raises(ValueError, match="damaged kanx model: columns and networks have"):
             kanx.load(path)
+
+
+def test_an_index_out_of_range_is_found_at_loading(tmp_path):
+    import torch
+
+    path = tmp_path / "net.kanx"
+    network = KAN([2, 1], "shared_pade", random_state=0)
+    network.layers[0].bundles[0].group_of[1] = 10**6
+    kanx.save(network, path)
+    with pytest.raises(ValueError, match=r"damaged kanx model: .*out of bounds"):
+        kanx.load(path)
+    network.layers[0].bundles[0].group_of[1] = 0
+    kanx.save(network, path)
+    assert torch.isfinite(kanx.load(path)(torch.zeros(1, 2))).all()

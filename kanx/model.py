@@ -15,6 +15,7 @@ from kanx.tables import Column
 from kanx.training.averaging import average
 from kanx.training.evidence import Fit
 from kanx.training.linearisation import Linearisation
+from kanx.training.portion import Portion
 from kanx.training.posterior import Posterior
 
 ROWS_AT_ONCE = 2048
@@ -60,10 +61,15 @@ class Model:
 
     def outputs(self, x: Tensor) -> Tensor:
         """Return outputs in the target's units, ``(rows, outputs)``; logits for a classifier."""
-        with torch.no_grad():
-            parts = [self.network(part) for part in x.split(ROWS_AT_ONCE)]
-        raw = torch.cat(parts) if parts else x.new_zeros(0, self.network.out_features)
-        return self.target_mean + self.target_scale * raw
+        if not len(x):
+            return x.new_zeros(0, self.network.out_features)
+        portion = Portion(ROWS_AT_ONCE)
+
+        def raw() -> Tensor:
+            with torch.no_grad():
+                return torch.cat([self.network(part) for part in x.split(portion.rows)])
+
+        return self.target_mean + self.target_scale * portion.attempt(raw, len(x))
 
     def variance(self, x: Tensor, noise: bool) -> Tensor:
         """Return the variance of the outputs, ``(rows, outputs)``, in squared target units.
@@ -105,10 +111,15 @@ def _spread(
     """Return the posterior spread and the outputs ``(rows, outputs)`` of one member."""
     coordinates = member.posterior.coordinates
     w = coordinates.read()
-    spreads: list[Tensor] = []
-    outputs: list[Tensor] = []
-    for part in x.split(ROWS_AT_ONCE):
-        f, jacobian = Linearisation(coordinates, part).jacobian(w)
-        spreads.append(spread(member.posterior, jacobian))
-        outputs.append(f)
-    return torch.cat(spreads), torch.cat(outputs)
+    portion = Portion(ROWS_AT_ONCE)
+
+    def found() -> tuple[Tensor, Tensor]:
+        spreads: list[Tensor] = []
+        outputs: list[Tensor] = []
+        for part in x.split(portion.rows):
+            f, jacobian = Linearisation(coordinates, part).jacobian(w)
+            spreads.append(spread(member.posterior, jacobian))
+            outputs.append(f)
+        return torch.cat(spreads), torch.cat(outputs)
+
+    return portion.attempt(found, len(x))

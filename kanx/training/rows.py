@@ -72,12 +72,10 @@ class InMemory:
         return InMemory(self.x[index], self.y[index], self.weight[index])
 
 
-def blocks(chunks: Chunks) -> Iterator[Chunk]:
-    """Yield the rows in blocks of `ROWS_AT_ONCE`, for sums that expand every row."""
+def blocks(chunks: Chunks, rows: int = ROWS_AT_ONCE) -> Iterator[Chunk]:
+    """Yield the rows in blocks of `rows`, for sums that expand every row."""
     for x, y, weight in chunks:
-        yield from zip(
-            x.split(ROWS_AT_ONCE), y.split(ROWS_AT_ONCE), weight.split(ROWS_AT_ONCE), strict=True
-        )
+        yield from zip(x.split(rows), y.split(rows), weight.split(rows), strict=True)
 
 
 def seeded(*keys: int) -> torch.Generator:

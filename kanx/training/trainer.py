@@ -13,7 +13,8 @@ from kanx.network import KAN
 from kanx.training.distributed import own_share, processes, total
 from kanx.training.losses import Loss, NoisyLoss
 from kanx.training.options import TrainingOptions
-from kanx.training.rows import Chunk, Chunks, blocks, seeded
+from kanx.training.portion import Portion
+from kanx.training.rows import ROWS_AT_ONCE, Chunk, Chunks, blocks, seeded
 from kanx.training.sparsity import sparsity_penalty
 from kanx.training.whitened import Prior
 
@@ -34,6 +35,7 @@ class Trainer:
               + \tfrac12 \sum_j \alpha_j w_j^2 \Big) + \text{sparsity}
 
     A step whose gradient is not finite is rejected: the weights stay, and Adam's rate is halved.
+    Where memory runs out, the gradient of the same rows is added up from smaller parts.
 
     Parameters
     ----------
@@ -57,6 +59,9 @@ class Trainer:
     stuck : bool
         Whether so many were rejected in a row that training cannot go on.
     """
+
+    _squares: Tensor  # of the residuals met, weighted, (outputs,)
+    _weights: Tensor
 
     def __init__(
         self,
@@ -83,6 +88,8 @@ class Trainer:
             self.forward = nn.parallel.DistributedDataParallel(network)
         self.rejected, self.stuck = 0, False
         self._in_a_row, self._caution = 0, 1.0
+        self._portion, self._scored = Portion(ROWS_AT_ONCE), Portion(ROWS_AT_ONCE)
+        self._forget_residuals()
 
     # -- epochs ------------------------------------------------------------------------------
 
@@ -106,9 +113,13 @@ class Trainer:
     def score(self, chunk: Chunk) -> float:
         """Return the mean loss of held-out rows, with the noise that suits them best."""
         x, y, weight = (part.to(self.like.device) for part in chunk)
-        with torch.no_grad(), self._autocast():
-            parts = [self.network(part) for part in x.to(self.like).split(2048)]
-        f = torch.cat(parts).double()
+
+        def outputs() -> Tensor:
+            with torch.no_grad(), self._autocast():
+                parts = x.to(self.like).split(self._scored.rows)
+                return torch.cat([self.network(part) for part in parts]).double()
+
+        f = self._scored.attempt(outputs, len(x))
         loss = self.loss.to(f)
         if isinstance(loss, NoisyLoss):
             squares = (loss.residual_squares(f, y) * weight.unsqueeze(-1)).sum(0)
@@ -130,13 +141,7 @@ class Trainer:
 
     def _step(self, chunk: Chunk, batch: Tensor, progress: float) -> float:
         """Take one step on the rows of a batch and return its penalised loss."""
-        own = batch[own_share(len(batch))]
-        # processes average their gradients, hence the factor
-        share = processes() * self.rows / (len(batch) * self.total_weight)
-        self.optimizer.zero_grad(set_to_none=True)
-        x, y, weight = (part[own] for part in chunk)
-        value = share * self._data_loss(self.forward, x, y, weight) + self._penalty(x)
-        self.scaler.scale(value).backward()
+        value = self._portion.attempt(lambda: self._batch_gradient(chunk, batch), len(batch))
         self.scaler.unscale_(self.optimizer)
         limit = self.options.clip_norm or float("inf")
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
@@ -147,7 +152,34 @@ class Trainer:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         self._judge(finite)
-        return value.detach().double().item() if finite else 0.0
+        return value.double().item() if finite else 0.0
+
+    def _batch_gradient(self, chunk: Chunk, batch: Tensor) -> Tensor:
+        """Return the penalised loss of a batch; its scaled gradient is left on the parameters."""
+        own = batch[own_share(len(batch))]
+        # processes average their gradients, hence the factor
+        share = processes() * self.rows / (len(batch) * self.total_weight)
+        self.optimizer.zero_grad(set_to_none=True)
+        residuals = self._squares, self._weights
+        total_value = torch.zeros((), device=self.like.device)
+        parts = own.split(self._portion.rows) if processes() == 1 else (own,)
+        try:
+            for index, part in enumerate(parts):
+                x, y, weight = (rows[part] for rows in chunk)
+                value = share * self._data_loss(self.forward, x, y, weight)
+                if index == 0:
+                    value = value + self._penalty(x)
+                self.scaler.scale(value).backward()
+                total_value = total_value + value.detach()
+        except torch.OutOfMemoryError as error:
+            self._squares, self._weights = residuals
+            if processes() > 1:  # the others already wait for this gradient
+                raise MemoryError(
+                    f"memory ran out on a mini-batch of {len(own)} rows in one of several "
+                    "processes; set a smaller batch_size in training"
+                ) from error
+            raise
+        return total_value
 
     def _whole(self, chunks: Chunks, number: int, stop: Callable[[], bool]) -> float:
         """Take ten L-BFGS iterations on all rows."""
@@ -172,11 +204,14 @@ class Trainer:
 
     def _value_and_gradient(self, chunks: Chunks) -> Tensor:
         """Return the penalised loss of all rows; its gradient is left on the parameters."""
+        return self._portion.attempt(lambda: self._whole_gradient(chunks), ROWS_AT_ONCE)
+
+    def _whole_gradient(self, chunks: Chunks) -> Tensor:
         self._forget_residuals()
         self.optimizer.zero_grad(set_to_none=False)
         value = torch.zeros((), dtype=torch.float64)
         first = None
-        for x, y, weight in blocks(chunks):
+        for x, y, weight in blocks(chunks, self._portion.rows):
             own = own_share(len(x))
             first = x if first is None else first
             part = self._data_loss(self.network, x[own], y[own], weight[own]) / self.total_weight
@@ -205,8 +240,8 @@ class Trainer:
         if isinstance(loss, NoisyLoss):
             with torch.no_grad():
                 squares = loss.residual_squares(f, y) * weight.unsqueeze(-1)
-                self._squares += squares.double().sum(0).cpu()
-                self._weights += weight.double().sum().cpu()
+                self._squares = self._squares + squares.double().sum(0).cpu()
+                self._weights = self._weights + weight.double().sum().cpu()
         return (loss.value(f, y) * weight).sum()
 
     def _penalty(self, x: Tensor) -> Tensor:

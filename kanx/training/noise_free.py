@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from kanx.training.degrees import at_degree, largest_degree, polynomials
 from kanx.training.domains import place_hidden, widen_inputs
 from kanx.training.least_squares import descend
 from kanx.training.placement import place_on_data
+from kanx.training.rows import seeded
 from kanx.training.separable import SeparableProblem
 from kanx.training.starts import random_start
 
@@ -23,6 +23,7 @@ STARTS = {2: 2, 5: 8}
 DEGREES = (5, 9, 15, 24, 36, 54)
 STEPS_OF_A_START, STEPS = 16, 40
 ROWS_PER_PARAMETER = 3
+HELD_OUT = 5  # one row in so many
 MOST_PARAMETERS = 500
 HELPS = 0.9  # share of the error that a higher degree has to come down to
 ROUNDING = 1e-13  # error that is not worth another step
@@ -40,13 +41,30 @@ class NoiseFree:
     degree : int
         Largest degree of its polynomials.
     error : float
-        Root mean square error to be expected of new rows, in deviations of the target; see
-        `fit_noise_free`.
+        Root mean square error of rows held out, in deviations of the target.
     """
 
     network: KAN
     degree: int
     error: float
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows with their weights; see `fit_noise_free`."""
+
+    x: Tensor
+    y: Tensor
+    weight: Tensor
+
+    def __getitem__(self, index: Tensor) -> Rows:
+        return Rows(self.x[index], self.y[index], self.weight[index])
+
+    def error(self, f: Tensor) -> float:
+        """Return the root mean square error of outputs, infinite where it is not a number."""
+        squares = self.weight @ (self.y - f) ** 2
+        error = (squares.sum() / self.weight.sum()).sqrt().item()
+        return error if math.isfinite(error) else math.inf
 
 
 def fit_noise_free(
@@ -63,10 +81,8 @@ def fit_noise_free(
     Least squares without a penalty have local minima and singular valleys at high degrees, hardly
     any at low ones. So several random starts are fitted at the lowest degrees; the best goes on
     to higher ones, each from where the one before ended, and where it does not come down to
-    rounding, so does the next best minimum. Of all that was met, the network is returned that
-    generalised cross-validation expects to be nearest,
-
-    .. math:: \mathrm{error}^2 = \frac{\mathrm{RSS} / N}{(1 - P / N)^2} .
+    rounding, so does the next best minimum. Of all that was met, the network that is nearest to
+    rows held out is fitted to all rows in the end.
 
     Parameters
     ----------
@@ -79,19 +95,14 @@ def fit_noise_free(
     random_state : int, default=0
     branches : int, default=2
         Minima of the lowest degrees that are followed at most.
-
-    References
-    ----------
-    Golub, Heath, Wahba: Generalized cross-validation as a method for choosing a good ridge
-    parameter, Technometrics 21, 1979.
     """
     weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
-    search = _Search(network, x, y, weight, random_state)
+    search = _Search(network, Rows(x, y, weight)[weight > 0], random_state)
     for candidate in search.starts()[:branches]:
         search.follow(candidate)
         if search.best.error < ROUNDING:
             break
-    best = search.best
+    best = search.finished()
     place_hidden(best.network, x)
     cut_negligible(best.network, x)
     for bundle, asked in zip(polynomials(best.network), polynomials(network), strict=True):
@@ -120,19 +131,19 @@ def cut_negligible(network: KAN, x: Tensor, share: float = NEGLIGIBLE) -> None:
 class _Search:
     """The best network so far, and the ways to a better one."""
 
-    def __init__(
-        self, network: KAN, x: Tensor, y: Tensor, weight: Tensor, random_state: int
-    ) -> None:
-        self.x, self.y, self.weight, self.random_state = x, y, weight, random_state
+    def __init__(self, network: KAN, rows: Rows, random_state: int) -> None:
+        self.rows, self.random_state = rows, random_state
         self.template = copy.deepcopy(network).double()
-        place_on_data(self.template, x, weight)
+        place_on_data(self.template, rows.x, rows.weight)
         widen_inputs(self.template)
         for bundle in polynomials(self.template):
             bundle.extrapolate = "family"
         self.highest = largest_degree(self.template)
-        mean = (weight @ y) / weight.sum()
-        self.total = (weight @ (y - mean) ** 2).sum().item()
-        self.numbers = int((weight > 0).sum()) * y.shape[1]
+        order = torch.randperm(len(rows.x), generator=seeded(random_state))
+        count = max(1, len(order) // HELD_OUT)
+        self.held_out, self.seen = rows[order[:count]], rows[order[count:]]
+        mean = (rows.weight @ rows.y) / rows.weight.sum()
+        self.scale = max(1e-300, rows.error(mean))
         self.met: list[NoiseFree] = []
 
     @property
@@ -142,6 +153,8 @@ class _Search:
 
     def starts(self) -> list[NoiseFree]:
         """Fit random starts at low degrees; return different minima of the highest of these."""
+        if len(self.template.layers) == 1:  # one minimum, at every degree
+            return [self.fit(self._random(DEGREES[0], 0))]
         found: list[NoiseFree] = []
         for degree, count in STARTS.items():
             if degree > self.highest and found:
@@ -151,7 +164,7 @@ class _Search:
                 fits.append(self.fit(self._random(degree, start)))
                 lowest = min(fit.error for fit in fits)
                 again = sum(fit.error < (1 + SAME) * lowest for fit in fits)
-                if lowest < ROUNDING or again > 1 or len(self.template.layers) == 1:
+                if lowest < ROUNDING or again > 1:
                     break
             found = _different(fits)
             if found[0].error < ROUNDING:
@@ -166,7 +179,7 @@ class _Search:
                 continue
             grown = at_degree(candidate.network, self.template, degree)
             size = grown.n_parameters
-            if size > min(self.numbers / ROWS_PER_PARAMETER, MOST_PARAMETERS):
+            if size > min(self.seen.y.numel() / ROWS_PER_PARAMETER, MOST_PARAMETERS):
                 break
             fit = self.fit(grown, STEPS)
             in_vain = in_vain + 1 if fit.error > HELPS * candidate.error else 0
@@ -177,19 +190,28 @@ class _Search:
 
     def fit(self, network: KAN, iterations: int = STEPS_OF_A_START) -> NoiseFree:
         """Descend from where a network is, in place."""
-        problem = SeparableProblem(network, self.x, self.y, self.weight)
-        point = descend(problem, problem.start(), iterations=iterations)
-        freedom = max(1 - problem.parameters / self.numbers, 1e-3)
-        error = math.sqrt(point.value / max(self.total, 1e-300)) / freedom
+        self._descend(network, self.seen, iterations)
+        with torch.no_grad():
+            error = self.held_out.error(network(self.held_out.x)) / self.scale
         fit = NoiseFree(network, largest_degree(network), error)
         self.met.append(fit)
         return fit
 
+    def finished(self) -> NoiseFree:
+        """Fit the best network to all rows, unless it is exact already."""
+        if self.best.error < ROUNDING:
+            return self.best
+        network = copy.deepcopy(self.best.network)
+        self._descend(network, self.rows, STEPS_OF_A_START)
+        return replace(self.best, network=network)
+
+    def _descend(self, network: KAN, rows: Rows, iterations: int) -> None:
+        problem = SeparableProblem(network, rows.x, rows.y, rows.weight)
+        descend(problem, problem.start(), iterations=iterations)
+
     def _random(self, degree: int, start: int) -> KAN:
         network = at_degree(self.template, self.template, degree)
-        entropy = [self.random_state, degree, start]
-        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-        random_start(network, torch.Generator().manual_seed(seed))
+        random_start(network, seeded(self.random_state, degree, start))
         return network
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
-from typing import Any, Self
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +12,14 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from kanx.symbolic_base import BACKENDS, check_search, find_all, front_table, names_of, teller
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from kanx.discovery.task import Options
+
 Array = NDArray[np.float64]
-SEARCH_SHARE = 0.85  # of the time; the rest is for polishing
 
 
 class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
@@ -33,10 +38,22 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     functions : collection of str, optional
         Elementary functions that formulas may use, names of ``kanx.functions.FUNCTIONS``; powers
         are always allowed. All by default.
+    template : str or sympy.Expr, optional
+        A law of which a part is known, such as ``"m0*c**2 + f(v, m0)"``: arithmetic of the
+        columns with one unknown function, of columns or of expressions of them, that occurs once
+        and that the law can be solved for. Text is parsed, never run.
+    units : mapping of str to str, optional
+        Units of the columns, and of the target under ``"y"`` (``"y0"``, ``"y1"``, ... for
+        several), such as ``{"v": "m/s", "m": "kg", "y": "kg*m^2/s^2"}``; what is not listed is a
+        plain number. Formulas whose units disagree are excluded, constants that must carry units
+        are said to, and dimensionless groups are searched first. Prefixes do not matter.
     max_complexity : int, default=80
         Largest number of nodes of a candidate.
     max_rows : int, default=3000
         Most rows of the search; of larger tables a random part is searched.
+    backend : {"kanx", "operon"}, default="kanx"
+        With ``"operon"``, genetic programming (``pip install pyoperon``) uses the time that is
+        left where no law is found, on the columns and on the groups that act together.
     n_jobs : int, optional
         Processes for several targets, as in joblib.
     random_state : int, RandomState or None
@@ -45,11 +62,18 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     Attributes
     ----------
     formula_ : Formula or list of Formula
-        The chosen formula; a list if ``y`` has several columns.
+        The chosen formula, with the front of formulas in ``formula_.front``; a list if ``y`` has
+        several columns.
     front_ : pandas.DataFrame or dict of lists
-        The accuracy/complexity front, simplest first (of the first target).
+        The accuracy/complexity front, simplest first, as text (of the first target).
     n_features_in_, feature_names_in_
         Number and, for frames, names of the columns.
+
+    References
+    ----------
+    Golub and Pereyra: Separable nonlinear least squares, Inverse Problems 19, 2003; Udrescu et
+    al.: AI Feynman 2.0, NeurIPS 2020; Buckingham: On physically similar systems, Physical Review
+    4, 1914 (units).
 
     Examples
     --------
@@ -65,15 +89,21 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         *,
         max_time: float = 60.0,
         functions: Collection[str] | None = None,
+        template: str | sp.Expr | None = None,
+        units: Mapping[str, str] | None = None,
         max_complexity: int = 80,
         max_rows: int = 3000,
+        backend: str = "kanx",
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.max_time = max_time
         self.functions = functions
+        self.template = template
+        self.units = units
         self.max_complexity = max_complexity
         self.max_rows = max_rows
+        self.backend = backend
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -90,7 +120,11 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         sample_weight : array of shape (rows,), optional
             Inverse noise variances up to a factor; rows of weight zero are ignored.
         """
-        self._check_options()
+        from kanx.discovery.task import Rows, find_law
+
+        check_search(self)
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {BACKENDS}, got {self.backend!r}")
         table, target = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2
         )
@@ -98,22 +132,21 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             sample_weight, table, dtype=np.float64, ensure_non_negative=True
         )
         _check_magnitude(target)
-        targets = target.reshape(len(table), -1).T
-        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(targets))
+        columns = target.reshape(len(table), -1).T
+        titles = ["y"] if len(columns) == 1 else [f"y{k}" for k in range(len(columns))]
+        options = self._options(titles)
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(columns))
         context = self._init_callback_context(max_subtasks=None)
         context.call_on_fit_task_begin(estimator=self)
-        if len(targets) == 1:
-            results = [self._search(table, targets[0], weight, int(seeds[0]), "y", context)]
-        else:
-            from joblib import Parallel, delayed
-
-            results = Parallel(n_jobs=self.n_jobs)(
-                delayed(self._search)(table, column, weight, int(seed), f"y{k}")
-                for k, (column, seed) in enumerate(zip(targets, seeds, strict=True))
-            )
+        names = names_of(self)
+        results = find_all(
+            find_law,
+            [Rows(table, y, weight, names, t) for y, t in zip(columns, titles, strict=True)],
+            options, seeds.tolist(), self.n_jobs, teller(self, context),
+        )  # fmt: skip
         formulas = [formula for formula, _ in results]
         self.formula_ = formulas[0] if target.ndim == 1 else formulas
-        self.front_ = _front_table(results[0][1])
+        self.front_ = front_table(results[0][1], ("r2_train", "nrmse_train"))
         context.call_on_fit_task_end(estimator=self)
         return self
 
@@ -131,53 +164,28 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             return np.column_stack([f.predict(X) for f in self.formula_])
         return self.formula_.predict(X)
 
-    def _search(
-        self, X: Array, y: Array, weight: Array, seed: int, target: str, context: Any = None
-    ) -> tuple[Any, list]:
-        """Search one target; return its formula and front."""
-        from kanx.discovery.deadline import Deadline
-        from kanx.discovery.engine import Search
-        from kanx.discovery.prepare import prepare
-        from kanx.discovery.report import Context, formulas_of
+    def _options(self, targets: list[str]) -> Options:
+        """Return what is asked of the search, templates and units read."""
+        from kanx.discovery.task import Options
+        from kanx.discovery.template import Template
+        from kanx.discovery.units import parse_unit
 
-        deadline, last = Deadline(SEARCH_SHARE * self.max_time), Deadline(0.95 * self.max_time)
-        generator = np.random.default_rng(seed)
-        names = self._names()
-        prepared = prepare(X, y, weight, names, self.max_rows, generator)
-        search = Search(
-            prepared.search, deadline, generator, self.functions, self.max_complexity,
-            report=_reporter(self, context),
-        )  # fmt: skip
-        archive = search.run()
-        about = Context(
-            names, prepared.kept, prepared.scale, prepared.train, prepared.test, target, last
-        )
-        formula, front = formulas_of(archive, about)
-        notes = [*formula.notes, *prepared.notes, *search.notes]
-        return replace(formula, notes=notes), front
-
-    def _names(self) -> list[str]:
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            return [f"x{k}" for k in range(self.n_features_in_)]
-        return [str(name) for name in names]
-
-    def _check_options(self) -> None:
-        if not self.max_time > 0:
-            raise ValueError(
-                f"max_time must be a positive number of seconds, got {self.max_time!r}"
-            )
-        if self.max_rows < 20:
-            raise ValueError(f"max_rows must be at least 20, got {self.max_rows!r}")
-        if self.functions is not None:
-            from kanx.functions import FUNCTIONS
-
-            unknown = sorted(set(self.functions) - set(FUNCTIONS))
-            if unknown:
+        names = names_of(self)
+        template = None if self.template is None else Template.of(self.template, names)
+        dimensions = None
+        if self.units is not None:
+            if template is not None:
+                raise ValueError("units cannot be checked inside a template; pass one of the two")
+            strangers = sorted(set(self.units) - {*names, *targets})
+            if strangers:
                 raise ValueError(
-                    f"functions has unknown names {unknown}; known are {sorted(FUNCTIONS)}, and "
-                    "kanx.functions.register adds more"
+                    f"units has {strangers}; expected columns {names} or targets {targets}"
                 )
+            dimensions = {name: parse_unit(unit) for name, unit in self.units.items()}
+        return Options(
+            self.max_time, self.functions, self.max_complexity, self.max_rows, template,
+            dict(self.units or {}), dimensions, self.backend,
+        )  # fmt: skip
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -194,33 +202,3 @@ def _check_magnitude(target: Array) -> None:
             f"y has values of magnitude {peak:.1e}, whose squares are out of the range of floating "
             "point; change its unit so that they are between 1e-100 and 1e100"
         )
-
-
-def _reporter(estimator: SymbolicRegressor, context: Any) -> Any:
-    """Return a function that tells the callbacks that a stage has ended."""
-    if context is None:
-        return None
-
-    def report(archive: Any) -> None:
-        stage = context.subcontext(task_name="stage")
-        stage.call_on_fit_task_begin(estimator=estimator)
-        stage.call_on_fit_task_end(estimator=estimator)
-
-    return report
-
-
-def _front_table(front: list) -> Any:
-    """Return the front as a frame if pandas is there, else as a dict of lists."""
-    table = {
-        "formula": front,
-        "complexity": [f.complexity for f in front],
-        "r2": [f.scores["r2_train"] for f in front],
-        "nrmse": [f.scores["nrmse_train"] for f in front],
-        "status": [f.status for f in front],
-        "constants": [f.constants for f in front],
-    }
-    try:
-        import pandas as pd
-    except ImportError:
-        return table
-    return pd.DataFrame(table)

@@ -48,7 +48,7 @@ search.front_[["complexity", "r2", "formula"]]
 # %%
 from kanx.explain import plots
 
-ax = plots.plot_front(list(search.front_["formula"]), search.formula_)
+ax = plots.plot_front(search.formula_.front, search.formula_)
 
 # %% [markdown]
 # ## When there is no law

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -68,11 +69,15 @@ class Archive:
         Larger trees are refused.
     deadline : Deadline, optional
         When to stop fitting.
+    penalty : callable, optional
+        Nats added to the description of a tree, such as for constants that carry units; infinite
+        for a tree that is refused.
     """
 
     data: Data
     max_complexity: int = 80
     deadline: Deadline | None = None
+    penalty: Callable[[Tree], float] | None = None
     best: dict[int, Candidate] = field(default_factory=dict)
     seen: set[Tree] = field(default_factory=set)
     rivals: list[Candidate] = field(default_factory=list)
@@ -85,10 +90,12 @@ class Archive:
         """
         n = self.data.n_rows
         k = len(tree.constants)
+        extra = 0.0 if self.penalty is None else self.penalty(tree)
         return float(
             0.5 * n * np.log(loss + self.floor)
             + 0.5 * k * np.log(n)
             + LOG2 * structure_bits(tree, len(self.data.columns))
+            + extra
         )
 
     def consider(self, tree: Tree, iterations: int = 40) -> Candidate | None:
@@ -98,6 +105,8 @@ class Archive:
         if skeleton in self.seen or complexity > self.max_complexity:
             return None
         self.seen.add(skeleton)
+        if self.penalty is not None and not np.isfinite(self.penalty(tree)):
+            return None
         data = self.data
         if data.n_rows > 800 and len(tree.constants):
             tree, loss = self._prefit(tree)
@@ -122,6 +131,8 @@ class Archive:
             return None
         size = complexity or sum(1 for _ in fit.tree.walk())
         candidate = Candidate(fit, loss, size, self.score(fit.tree, loss))
+        if not np.isfinite(candidate.score):
+            return None
         if size not in self.best or candidate.score < self.best[size].score:
             self.best[size] = candidate
         self.rivals.append(candidate)

@@ -85,6 +85,8 @@ class Search:
         Largest number of nodes of a candidate.
     report : callable, optional
         Called with the archive after every stage.
+    penalty : callable, optional
+        As in `Archive`.
     """
 
     data: Data
@@ -93,12 +95,13 @@ class Search:
     allowed: Collection[str] | None = None
     max_complexity: int = 80
     report: Report | None = None
+    penalty: Callable[[Tree], float] | None = None
     archive: Archive = field(init=False)
     notes: list[str] = field(init=False, default_factory=list)
     best_score: float | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.archive = Archive(self.data, self.max_complexity)
+        self.archive = Archive(self.data, self.max_complexity, penalty=self.penalty)
 
     def run(self) -> Archive:
         """Run the stages until the law is found or time is up; return the archive."""

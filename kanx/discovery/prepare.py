@@ -32,6 +32,8 @@ class Prepared:
         Root mean square of the target.
     notes : tuple of str
         What was left out.
+    train_rows, test_rows : arrays of int
+        Rows of X that `train` and `test` hold.
     """
 
     search: Data
@@ -40,6 +42,8 @@ class Prepared:
     kept: tuple[int, ...]
     scale: float
     notes: tuple[str, ...]
+    train_rows: NDArray[np.int64]
+    test_rows: NDArray[np.int64]
 
 
 def prepare(
@@ -66,7 +70,7 @@ def prepare(
         Draws the rows.
     """
     notes: list[str] = []
-    X, y, weight = _distinct_rows(X, y, weight)
+    X, y, weight, origin = _distinct_rows(X, y, weight)
     rows = np.arange(len(y))
     kept = _useful_columns(X[rows], names, notes)
     order = generator.permutation(rows)
@@ -88,21 +92,25 @@ def prepare(
     scale = float(np.sqrt(np.average(y[search] ** 2, weights=weight[search])))
     scale = scale if scale > 0 else 1.0
     return Prepared(
-        take(search, scale), take(train, 1.0), take(test, 1.0), tuple(kept), scale, tuple(notes)
-    )
+        take(search, scale), take(train, 1.0), take(test, 1.0), tuple(kept), scale, tuple(notes),
+        origin[train], origin[test],
+    )  # fmt: skip
 
 
-def _distinct_rows(X: Array, y: Array, weight: Array) -> tuple[Array, Array, Array]:
-    """Drop rows of weight zero and add up the weights of equal rows.
+def _distinct_rows(
+    X: Array, y: Array, weight: Array
+) -> tuple[Array, Array, Array, NDArray[np.int64]]:
+    """Drop rows of weight zero and add up the weights of equal rows; say where each was.
 
     A row given twice and a row of weight two are then the same data, to the last bit.
     """
-    positive = weight > 0
-    X, y, weight = X[positive], y[positive], weight[positive]
+    origin = np.flatnonzero(weight > 0)
+    X, y, weight = X[origin], y[origin], weight[origin]
     if len(y) > MOST_ROWS_COMPARED:
-        return X, y, weight
-    table, index = np.unique(np.c_[X, y], axis=0, return_inverse=True)
-    return table[:, :-1], table[:, -1], np.bincount(index.ravel(), weights=weight).astype(float)
+        return X, y, weight, origin
+    table, first, index = np.unique(np.c_[X, y], axis=0, return_index=True, return_inverse=True)
+    sums = np.bincount(index.ravel(), weights=weight).astype(float)
+    return table[:, :-1], table[:, -1], sums, origin[first]
 
 
 def _useful_columns(X: Array, names: list[str], notes: list[str]) -> list[int]:

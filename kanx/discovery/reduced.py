@@ -138,6 +138,31 @@ def sparse_sums(
     return _in_turn([sorted(r, key=lambda item: item[0]) for r in ranked.values()])
 
 
+def plain_products(problem: ReducedProblem, dictionary: Dictionary, keep: int = 12) -> list[Tree]:
+    """Return the laws ``c * gate * f`` of one constant and one feature, the best first.
+
+    Noisy data leave many forms equally good; those without an offset and with scales of exactly
+    one are the ones most often met, and must be among the candidates.
+    """
+    ranked: list[tuple[float, Tree]] = []
+    linked = linked_target(problem, Fraction(1))
+    if linked is None:
+        return []
+    weighted = dictionary.values * linked.weight
+    squares = np.einsum("ij,ij->i", weighted, dictionary.values)
+    coefficients = (weighted @ linked.target) / squares
+    centre = np.average(linked.target, weights=linked.weight)
+    spread = float(np.sum(linked.weight * (linked.target - centre) ** 2)) + 1e-300
+    size = float(np.sum(linked.weight * linked.target**2))
+    losses = np.maximum(size - coefficients**2 * squares, 0.0) / spread
+    rank = problem.n_effective * np.log1p(losses / linked.floor) + 3.5 * dictionary.prices
+    for k in np.argsort(rank, kind="stable")[: 4 * keep]:
+        inner = substitute(dictionary.tree(int(k)), problem.coordinate_trees)
+        tree = product(constant(float(coefficients[k])), problem.gate_tree, inner)
+        ranked.append((rank_of(problem, tree, float(dictionary.prices[k])), tree))
+    return [tree for _, tree in sorted(ranked, key=lambda item: item[0])[:keep]]
+
+
 def _in_turn(lists: list[list[tuple[float, Tree]]]) -> list[Tree]:
     """Return the trees of several ranked lists: the first of each, then the second, and so on."""
     longest = max(map(len, lists), default=0)

@@ -22,7 +22,7 @@ from kanx.discovery.data import MISFIT_RATIO, Data, neighbour_ratio
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction, rationalise
 from kanx.discovery.rationals import raised, sparse_quotient
-from kanx.discovery.reduced import ReducedProblem, linked_target, sparse_sums
+from kanx.discovery.reduced import ReducedProblem, linked_target, plain_products, sparse_sums
 from kanx.discovery.ridge import Projection, RidgeProblem, RidgeUnit, search_units
 from kanx.discovery.trees import (
     Tree,
@@ -264,6 +264,7 @@ class ReducedSearch:
         problem = self.reduced_problem(reduction)
         atoms = atoms_of(problem.coordinates, self.allowed)
         dictionary = build_dictionary(monomials_of(problem.coordinates), atoms, size)
+        self.file(plain_products(problem, dictionary))
         self.file(sparse_sums(problem, dictionary, terms=terms)[:30])
 
     def name_deep(self, reduction: Reduction) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,13 +14,16 @@ from kanx.discovery.baselines import baseline_notes
 from kanx.discovery.choice import choice_score
 from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
+from kanx.discovery.least_squares import fit_constants
 from kanx.discovery.polish import polish, refit
 from kanx.discovery.trees import Tree, evaluate, scaled, to_sympy
 from kanx.explain.constants import Constant
 from kanx.explain.formula import Formula
+from kanx.explain.formula_text import plain_text
 
 Array = NDArray[np.float64]
 MOST_POLISHED = 6
+RELINEARISATIONS = 2
 RIVAL_NATS = 16.0  # what simple constants, dropped terms and rounding may gain
 SPARE_ROWS = 5  # least number of rows beyond the constants for a formula to be called exact
 ALTERNATIVE_NATS = 3.0  # formulas this much longer are still called indistinguishable
@@ -44,6 +47,9 @@ class Context:
         Name of the predicted quantity.
     deadline : Deadline, optional
         When to stop polishing.
+    relinearise : callable, optional
+        The rows of `train` as they are seen from a tree, where the target is a function of what
+        is searched.
     """
 
     names: Sequence[str]
@@ -53,18 +59,22 @@ class Context:
     test: Data
     target: str = "y"
     deadline: Deadline | None = None
+    relinearise: Callable[[Tree], Data] | None = None
 
 
 def formulas_of(archive: Archive, context: Context) -> tuple[Formula, list[Formula]]:
     """Return the chosen formula and the accuracy/complexity front, simplest first."""
     symbols = [sp.Symbol(context.names[k]) for k in context.kept]
     final = final_archive(archive, context.train, context.scale, symbols, context.deadline)
+    if context.relinearise is not None:
+        final = seen_again(final, context.relinearise, symbols)
+        context = replace(context, train=final.data)
     chosen = believable(final, symbols)[0]
     best = _formula(chosen, context, symbols)
     front = [_formula(c, context, symbols) for c in final.front()]
     near = [
         f for f, c in zip(front, final.front(), strict=True)
-        if c.score < chosen.score + ALTERNATIVE_NATS and f.expr != best.expr
+        if c.score < chosen.score + ALTERNATIVE_NATS and plain_text(f.expr) != plain_text(best.expr)
     ]  # fmt: skip
     notes = baseline_notes(context.train, chosen.fit.loss)
     return replace(best, front=front, alternatives=near, notes=notes), front
@@ -82,7 +92,7 @@ def final_archive(
     The champion is always there, polished as far as the deadline allows.
     """
     near = believable(archive, symbols, deadline)
-    final = Archive(train, archive.max_complexity)
+    final = Archive(train, archive.max_complexity, penalty=archive.penalty)
     refit(final, scaled(near[0].tree, scale))
     final.deadline = deadline
     for candidate in near[:MOST_POLISHED]:
@@ -92,6 +102,24 @@ def final_archive(
     for candidate in archive.front():
         refit(final, scaled(candidate.tree, scale), 15)
     return final
+
+
+def seen_again(
+    archive: Archive, relinearise: Callable[[Tree], Data], symbols: Sequence[sp.Symbol]
+) -> Archive:
+    """Return the candidates on the rows as the best one sees them: steps of Gauss and Newton."""
+    for _ in range(RELINEARISATIONS):
+        best = believable(archive, symbols)
+        final = Archive(relinearise(best[0].tree), archive.max_complexity, penalty=archive.penalty)
+        final.deadline = archive.deadline
+        data = final.data
+        final.keep(fit_constants(best[0].tree, data.columns, data.y, data.weight, 15))
+        for position, candidate in enumerate([*best[:MOST_POLISHED], *archive.front()]):
+            trial = refit(final, candidate.tree, 15)
+            if trial is not None and position < MOST_POLISHED // 2:
+                polish(final, trial, symbols)
+        archive = final
+    return archive
 
 
 def believable(

@@ -99,7 +99,7 @@ def describe(formula: "Formula") -> str:
     scores = ", ".join(f"{name} {score:.6g}" for name, score in formula.scores.items())
     lines.append(f"  {formula.status}" + (f": {scores}" if scores else ""))
     if formula.constants:
-        lines.append("  constants: " + ", ".join(map(_constant_text, formula.constants)))
+        lines.append("  constants: " + constants_text(formula))
     ranges = [
         f"{_with_unit(name, formula)} in [{low:.6g}, {high:.6g}]"
         for name, (low, high) in formula.ranges.items()
@@ -111,6 +111,11 @@ def describe(formula: "Formula") -> str:
         lines.append(f"  the data cannot exclude {formula.target} = {plain_text(other.expr)}")
     lines.extend(f"  note: {note}" for note in formula.notes)
     return "\n".join(lines)
+
+
+def constants_text(formula: "Formula") -> str:
+    """Return the fitted constants with their standard errors, on one line."""
+    return ", ".join(map(_constant_text, formula.constants))
 
 
 def _with_unit(name: str, formula: "Formula") -> str:

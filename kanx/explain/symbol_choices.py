@@ -83,6 +83,8 @@ class EdgeChoices:
         Whether what `writer` writes is the curve itself, and not a polynomial close to it.
     is_direct : bool
         Whether the curve leads past hidden nodes, from an input to the output.
+    plain : Choice, optional
+        The function of school books nearest to the curve, in a network with hidden nodes.
     """
 
     place: Place
@@ -92,6 +94,7 @@ class EdgeChoices:
     writer: Writer
     is_exact: bool
     is_direct: bool
+    plain: Choice | None = None
 
     @property
     def priority(self) -> float:
@@ -161,8 +164,8 @@ class _Reader:
     def choices(self, title: str, share: float, functions: Collection[str] | None) -> EdgeChoices:
         """Return the forms of the edge, the best first."""
         fits, deviation = self._fits(functions)
-        if self.is_nested and len(fits) > 1:
-            fits = _followed_by(fits, self._plain_fits(functions)[:_MOST_PLAIN])
+        plain = self._plain_fits(functions) if self.is_nested and len(fits) > 1 else []
+        fits = _followed_by(fits, plain[:_MOST_PLAIN])
         writer, coefficients, is_exact = self._writer(deviation)
         is_short = not is_exact and coefficients <= _SHORT
         kept = self._choice("curve", sp.Float(1.0) * curve_function(self.place)(X), np.inf, writer)
@@ -178,7 +181,10 @@ class _Reader:
         if share < _MINOR or self.subject.network.n_edges <= _FEW:
             forms.append(Choice("nothing", sp.S.Zero, float(self.y.mean()), np.inf))
         is_direct = self.place[0] == len(self.subject.network.layers)
-        return EdgeChoices(self.place, title, share, tuple(forms), writer, is_exact, is_direct)
+        plainest = next((form for form in forms if plain and form.name == plain[0].name), None)
+        return EdgeChoices(
+            self.place, title, share, tuple(forms), writer, is_exact, is_direct, plainest
+        )
 
     def _fits(self, functions: Collection[str] | None) -> tuple[list[EdgeFit], Array | None]:
         """Return the best fits, and the curve's standard deviation over the rows if known."""
@@ -279,7 +285,7 @@ def _united(first: list[EdgeFit], second: list[EdgeFit]) -> list[EdgeFit]:
 
 def _followed_by(fits: list[EdgeFit], others: list[EdgeFit]) -> list[EdgeFit]:
     """Return fits and, behind them, those of the others whose function is not there yet."""
-    last = fits[-1].bits
+    last = fits[-1].bits if fits else 0.0
     behind = [replace(fit, bits=last + 1 + k) for k, fit in enumerate(others)]
     return _united(fits, behind)
 

@@ -61,9 +61,9 @@ def search(edges: Sequence[EdgeChoices], compose: Compose, rows: Rows) -> list[S
     """Return the networks that were tried, the shortest description first.
 
     Starts with the best form of every curve, and in a network with hidden nodes, where these may
-    not fit together, with all curves as they are too. Then every curve in order of priority tries
-    its other forms, curve included, with everything re-fitted; the best few networks go on, so that
-    a choice is undone where another one turns out better.
+    not fit together, with all curves as they are and with the plainest functions too. Then every
+    curve in order of priority tries its other forms, curve included, with everything re-fitted; the
+    best few networks go on, so that a choice is undone where another one turns out better.
 
     Parameters
     ----------
@@ -96,6 +96,8 @@ def search(edges: Sequence[EdgeChoices], compose: Compose, rows: Rows) -> list[S
         curves = {edge.place: _curve(edge) for edge in edges}
         attempt(curves)
         attempt({**curves, **direct})
+        plain = {edge.place: edge.plain for edge in edges if edge.plain is not None}
+        attempt({**best, **plain, **direct})
     if not tried:
         raise ValueError("the network is not finite on the rows; pass rows that it was fitted to")
     for _ in range(_ROUNDS if len(edges) <= _MOST_CURVES else 0):

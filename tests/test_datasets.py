@@ -393,3 +393,10 @@ def test_nothing_that_learns_reads_the_known_laws():
                 module = getattr(node, "module", None) or ""
                 imported = {module, *(f"{module}.{alias.name}" for alias in node.names)}
                 assert not any("kanx.datasets" in name for name in imported), path
+
+
+def test_the_target_carries_its_name_to_the_model_and_its_explanation():
+    data = datasets.make_friedman1(60, n_features=6, random_state=0)
+    assert data.y.name == data.target_name
+    for part in data.split(random_state=0)[2:]:
+        assert part.name == data.target_name

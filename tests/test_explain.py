@@ -124,7 +124,8 @@ def test_the_band_of_a_one_input_model_is_the_deviation_of_its_centred_predictio
 
 def test_categories_and_missing_values_are_shown_by_name_and_value(table, additive):
     X, _ = table
-    view = kanx.explain(additive, X, units={"mass": "kg", "energy": "J"})
+    # the unit of a column that the model was not given is left alone
+    view = kanx.explain(additive, X, units={"mass": "kg", "energy": "J", "dropped": "m"})
     colour = view.curves.select(source="colour")[0]
     assert colour.labels == ("blue", "green", "red")
     np.testing.assert_allclose(colour.value[2] - colour.value[1], 3.0, atol=0.1)
@@ -138,6 +139,10 @@ def test_categories_and_missing_values_are_shown_by_name_and_value(table, additi
         3.0 - (0.3 * mass.grid[0] ** 2) + mass.value[0] + mass.offset, abs=0.15
     )
     assert (mass.source_label, mass.target_label) == ("mass [kg]", "energy [J]")
+    assert (mass.source_unit, mass.target_unit) == ("kg", "J")
+    frame = view.curves.to_frame().query("source == 'mass'")
+    assert set(frame.unit) == {"kg"} and set(frame.value_unit) == {"J"}
+    np.testing.assert_allclose(frame.upper - frame.lower, 3.92 * frame["std"])
 
 
 def test_curves_of_a_network_are_in_the_targets_units_where_they_end_at_it(table, deep):

@@ -346,7 +346,12 @@ def test_sliders_compute_what_the_model_computes(regression, tmp_path):
     categories = embedded(text)["inputs"][2]["categories"]
     with open_page(path, tmp_path / "profile") as page:
         assert page.evaluate("document.getElementById('whatif').dataset.ready") == "true"
+        warning = "(box => [box.hidden, box.textContent])(document.querySelector('.beyond'))"
+        moved(page, embedded(text)["inputs"][0]["label"], "9")
+        hidden, words = page.evaluate(warning)
+        assert not hidden and words.startswith(f"A guess, beyond the rows in {NASTY[0]} [<u>m</u>]")
         moved(page, embedded(text)["inputs"][0]["label"], "1.25")
+        assert page.evaluate(warning)[0]
         shown = moved(page, NASTY[2], str(categories.index("v")))
         page.evaluate("document.querySelectorAll('button').forEach(b => b.click())")
         assert is_quiet(page, path)

@@ -27,7 +27,7 @@ generator = torch.manual_seed(0)
 data = kanx.datasets.make_two_spirals(400, random_state=0)
 x = torch.tensor(data.X.to_numpy(), dtype=torch.float32)
 x = (x - x.mean(0)) / x.std(0)
-y = torch.tensor(data.y == data.y[0], dtype=torch.float32)
+y = torch.tensor(data.y.to_numpy() == data.y[0], dtype=torch.float32)
 
 
 def train(net, steps=250, rate=0.01):
@@ -81,7 +81,7 @@ for ax, (name, net) in zip(panels, networks.items()):
 digits = kanx.datasets.load_digits()
 chosen = (digits.y == digits.y[0]) | (digits.y == digits.y[1])
 pixels = torch.tensor(digits.X.to_numpy()[chosen], dtype=torch.float32) / 16
-label = torch.tensor(digits.y[chosen] == digits.y[0], dtype=torch.float32)
+label = torch.tensor(digits.y[chosen].to_numpy() == digits.y[0], dtype=torch.float32)
 
 body = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 3), nn.Tanh())
 head = kanx.KAN([3, 1], edge="pade", random_state=0)  # tanh keeps its inputs in [-1, 1]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kanx.datasets.frame import columns_of, take_rows
+from kanx.datasets.frame import columns_of, make_series, take_rows
 from kanx.datasets.seeding import RandomState, as_integer_seed
 
 
@@ -44,8 +44,9 @@ class Dataset:
         What the data set is called.
     X : pandas.DataFrame or ndarray of shape (n_rows, n_features)
         The inputs; an array where pandas is not installed.
-    y : ndarray of shape (n_rows,)
-        The target: floats for regression, class numbers 0, 1, ... for classification.
+    y : pandas.Series or ndarray of shape (n_rows,)
+        The target: floats for regression, class numbers 0, 1, ... for classification. A series
+        carries ``target_name``; an array where pandas is not installed.
     feature_names : tuple of str
         Names of the columns of ``X``.
     target_name : str
@@ -72,7 +73,7 @@ class Dataset:
 
     name: str
     X: Any
-    y: NDArray[Any]
+    y: Any
     feature_names: tuple[str, ...]
     target_name: str
     task: Literal["regression", "classification"]
@@ -95,6 +96,7 @@ class Dataset:
         unknown = set(self.units) - {*self.feature_names, self.target_name}
         if unknown:
             raise ValueError(f"data set {self.name!r}: units for unknown columns {unknown}.")
+        object.__setattr__(self, "y", make_series(self.y, self.target_name))
 
     def __repr__(self) -> str:
         n_rows, n_features = self.X.shape
@@ -107,7 +109,7 @@ class Dataset:
 
     def split(
         self, test_size: float = 0.25, random_state: RandomState = None
-    ) -> tuple[Any, Any, NDArray[Any], NDArray[Any]]:
+    ) -> tuple[Any, Any, Any, Any]:
         """Split the rows at random into training and test rows.
 
         Groups stay whole where the data set has them; otherwise classes keep their shares.
@@ -138,7 +140,7 @@ class Dataset:
             )
         return self._parts(train, test)
 
-    def published_split(self, number: int) -> tuple[Any, Any, NDArray[Any], NDArray[Any]]:
+    def published_split(self, number: int) -> tuple[Any, Any, Any, Any]:
         """Return one of the published splits, so that scores compare with other people's.
 
         Parameters
@@ -164,7 +166,6 @@ class Dataset:
         mask = self.test_masks[:, number]
         return self._parts(np.flatnonzero(~mask), np.flatnonzero(mask))
 
-    def _parts(
-        self, train: NDArray[np.intp], test: NDArray[np.intp]
-    ) -> tuple[Any, Any, NDArray[Any], NDArray[Any]]:
-        return take_rows(self.X, train), take_rows(self.X, test), self.y[train], self.y[test]
+    def _parts(self, train: NDArray[np.intp], test: NDArray[np.intp]) -> tuple[Any, Any, Any, Any]:
+        parts = [take_rows(part, rows) for part in (self.X, self.y) for rows in (train, test)]
+        return parts[0], parts[1], parts[2], parts[3]

@@ -32,6 +32,15 @@ def make_frame(columns: Mapping[str, NDArray[Any]], categorical: Collection[str]
     )
 
 
+def make_series(values: NDArray[Any], name: str) -> Any:
+    """Return the values as a named pandas series, or as they are where pandas is not installed."""
+    try:
+        import pandas as pd
+    except ImportError:
+        return values
+    return pd.Series(values, name=name)
+
+
 def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:
     """Return the given rows of a frame or an array, in the given order."""
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]

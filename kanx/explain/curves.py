@@ -81,6 +81,8 @@ class Curve:
         Standard deviation of the curve over the rows: how much it moves its node.
     source_label, target_label : str
         Names with units, for axes.
+    source_unit, target_unit : str or None
+        Units of ``grid`` and of ``value``, where they are known.
     """
 
     layer: int
@@ -100,6 +102,8 @@ class Curve:
     deviation: float
     source_label: str = field(default="", compare=False)
     target_label: str = field(default="", compare=False)
+    source_unit: str | None = field(default=None, compare=False)
+    target_unit: str | None = field(default=None, compare=False)
 
     @property
     def lower(self) -> Array:
@@ -112,16 +116,22 @@ class Curve:
         return self.value + 1.96 * self.std
 
     def to_frame(self) -> Any:
-        """Return grid, value and standard deviation as a frame (a dict without pandas)."""
-        return frame_of(
-            {
-                "source": [self.source] * len(self.grid),
-                "target": [self.target] * len(self.grid),
-                "input": list(self.labels) if self.labels else self.grid,
-                "value": self.value,
-                "std": self.std,
-            }
-        )
+        """Return grid, value, band and units as a frame (a dict without pandas)."""
+        return frame_of(self._columns())
+
+    def _columns(self) -> dict[str, Any]:
+        count = len(self.grid)
+        return {
+            "source": [self.source] * count,
+            "target": [self.target] * count,
+            "input": list(self.labels) if self.labels else self.grid.tolist(),
+            "value": self.value.tolist(),
+            "std": self.std.tolist(),
+            "lower": self.lower.tolist(),
+            "upper": self.upper.tolist(),
+            "unit": [self.source_unit] * count,
+            "value_unit": [self.target_unit] * count,
+        }
 
 
 class Curves(Sequence[Curve]):
@@ -177,17 +187,11 @@ class Curves(Sequence[Curve]):
 
     def to_frame(self) -> Any:
         """Return all curves as one long frame (a dict of arrays without pandas)."""
-        parts: dict[str, list[Any]] = {
-            key: [] for key in ("layer", "source", "target", "input", "value", "std")
-        }
+        parts: dict[str, list[Any]] = {}
         for curve in self:
-            count = len(curve.grid)
-            parts["layer"] += [curve.layer] * count
-            parts["source"] += [curve.source] * count
-            parts["target"] += [curve.target] * count
-            parts["input"] += list(curve.labels) if curve.labels else curve.grid.tolist()
-            parts["value"] += curve.value.tolist()
-            parts["std"] += curve.std.tolist()
+            columns = {"layer": [curve.layer] * len(curve.grid), **curve._columns()}
+            for name, values in columns.items():
+                parts.setdefault(name, []).extend(values)
         return frame_of(parts)
 
 
@@ -279,6 +283,8 @@ def _layer_curves(subject: Subject, layer: int) -> list[Curve]:
                     target_label=(
                         subject.output_label(o) if subject.reaches_output(layer) else targets[o]
                     ),
+                    source_unit=subject.unit(sources[i]) if at_input else None,
+                    target_unit=subject.output_unit(o) if subject.reaches_output(layer) else None,
                 )
             )
     return curves

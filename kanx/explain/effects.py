@@ -84,6 +84,8 @@ def _effect(
         deviation=float(spread[o].sqrt()),
         source_label=subject.input_label(j),
         target_label=subject.output_label(o),
+        source_unit=subject.unit(subject.names[j]),
+        target_unit=subject.output_unit(o),
     )
 
 

@@ -318,7 +318,8 @@ def explain(
         The rows that averages, supports and importances are computed over; usually the training
         table.
     units : mapping of str to str, optional
-        Unit of the columns and of the target, shown on axes.
+        Unit of the columns and of the target, shown on axes. Columns that the model was not
+        given are left alone, so the units of a whole table will do.
     max_rows : int, default=2000
         A larger table is thinned to so many rows, drawn at random.
     random_state : int, default=0

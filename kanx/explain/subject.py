@@ -148,8 +148,14 @@ class Subject:
             return f"logarithm of the expected {name}"
         if self.link != "identity":
             return f"log-odds of {name}" if self.link == "logistic" else f"logit of {name}"
-        unit = self.unit(name)
+        unit = self.output_unit(output)
         return f"{name} [{unit}]" if unit else name
+
+    def output_unit(self, output: int = 0) -> str | None:
+        """Return the unit of an output, None where it is unknown or has none, as a logarithm."""
+        if self.counts or self.link != "identity":
+            return None
+        return self.unit(self.target_names[output])
 
     def input_label(self, index: int) -> str:
         """Name an input, with its unit."""
@@ -172,9 +178,11 @@ def subject_of(
     subject = _read(model, X)
     subject.units = dict(units or {})
     known = {*subject.names, *subject.target_names}
-    strangers = sorted(set(subject.units) - known)
-    if strangers:
-        raise ValueError(f"units names {strangers}; the columns and targets are {sorted(known)}")
+    if subject.units and not known & set(subject.units):
+        raise ValueError(
+            f"units names {sorted(subject.units)}, none of which the model knows; its columns and "
+            f"targets are {sorted(known)}"
+        )
     x = subject.encode(X)
     if len(x) == 0:
         raise ValueError("X holds no rows; an explanation needs the rows it is to hold for")

@@ -191,7 +191,8 @@
   const note = element("p", { class: "soft" });
   const flips = element("p", { class: "flips" });
   const grid = element("div", { class: "inputs" });
-  root.append(buttons, caption, prediction, flips);
+  const beyond = element("p", { class: "beyond", hidden: "" });
+  root.append(buttons, caption, prediction, beyond, flips);
 
   data.cases.forEach((one, k) => {
     const button = element("button", { type: "button" }, one.title);
@@ -281,6 +282,8 @@
     update();
   }
 
+  const isOutside = (input, value) => !input.categories && (value < input.low || value > input.high);
+
   const same = (a, b) => a === b || (Number.isNaN(a) && Number.isNaN(b));
 
   function update() {
@@ -289,6 +292,10 @@
     const now = predictionsOf(outputsOf(row));
     const then = predictionsOf(outputsOf(before));
     prediction.replaceChildren(...describe(now, isChanged ? then : null));
+    const outside = shown.filter((j) => isOutside(data.inputs[j], row[j]));
+    beyond.hidden = !outside.length;
+    beyond.textContent = "A guess, beyond the rows in "
+      + `${outside.map((j) => data.inputs[j].label).join(", ")}: curves are only continued there.`;
     const effects = controls.map(({ j }) => effectOf(j));
     const largest = Math.max(...effects.map(Math.abs), 1e-12);
     note.textContent = data.additive

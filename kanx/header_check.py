@@ -41,8 +41,11 @@ def check_estimator(estimator: Any) -> None:
     Raises
     ------
     ValueError
-        If columns, networks, targets and classes differ in number.
+        If columns, networks, targets and classes differ in number, or one is missing.
     """
+    lacking = [name for name in estimator._fitted_values if not hasattr(estimator, name)]
+    if lacking:
+        raise ValueError(f"what was fitted lacks {lacking}")
     model = estimator.model_
     names = getattr(estimator, "feature_names_in_", None)
     inputs = {estimator.n_features_in_, len(model.columns)}
@@ -53,6 +56,8 @@ def check_estimator(estimator: Any) -> None:
     outputs |= {t.numel() for t in (model.target_mean, model.target_scale)}
     classes = getattr(estimator, "classes_", None)
     if classes is not None:
+        if classes.ndim != 1 or len({*classes.tolist()}) != len(classes):
+            raise ValueError("its classes are no list of different labels")
         outputs.add(1 if len(classes) == 2 else len(classes))
     if not model.members or len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(

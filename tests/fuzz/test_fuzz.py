@@ -193,6 +193,16 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path):
             kanx.load(path)
 
 
+def test_a_fitted_value_that_is_missing_is_found_at_loading(tmp_path):
+    from fuzz.targets import _model
+
+    path = tmp_path / "model.kanx"
+    kanx.save(_model(), path)
+    path.write_bytes(rewrite(path.read_bytes(), lambda h: h["estimator"]["fitted"].clear()))
+    with pytest.raises(ValueError, match="damaged kanx model: what was fitted lacks"):
+        kanx.load(path)
+
+
 def test_an_index_out_of_range_is_found_at_loading(tmp_path):
     import torch
 

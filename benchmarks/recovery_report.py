@@ -72,9 +72,9 @@ def use_measured_rows(recovery, bench, equation):
 
 def count_processor_time():
     """Let ``max_time`` count processor seconds: on a shared machine wall clock measures others."""
-    from kanx.discovery import deadline
+    from kanx.discovery import task
 
-    deadline.Deadline = functools.partial(deadline.Deadline, clock=time.process_time)
+    task.Deadline = functools.partial(task.Deadline, clock=time.process_time)
 
 
 def fit_rival(method, X, y, max_time, seed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -21,6 +21,9 @@ from kanx.memory import require_bytes
 from kanx.network import KAN
 from kanx.serialisation import network_from_arrays, network_to_arrays
 
+if TYPE_CHECKING:
+    from kanx.symbolic_record import SymbolicEstimator
+
 FORMAT = 1
 _HEADER = "kanx"
 # what building a model from wrong numbers may raise; torch's errors are RuntimeErrors
@@ -35,15 +38,16 @@ _DAMAGE = (
     ArithmeticError,
     RuntimeError,
 )
+_SYMBOLIC = ("SymbolicRegressor", "SymbolicClassifier")  # loaded late: they import sympy
 _ESTIMATORS = {cls.__name__: cls for cls in (KANRegressor, KANClassifier)}
 
 
-def save(model: KANEstimator | KAN, path: str | os.PathLike[str]) -> None:
+def save(model: KANEstimator | KAN | SymbolicEstimator, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator or a network to one file, whole or not at all.
 
     Parameters
     ----------
-    model : KANRegressor, KANClassifier or KAN
+    model : KANRegressor, KANClassifier, KAN, SymbolicRegressor or SymbolicClassifier
     path : path
         Such as ``"model.kanx"``; the folder must exist.
 
@@ -62,16 +66,21 @@ def save(model: KANEstimator | KAN, path: str | os.PathLike[str]) -> None:
     elif isinstance(model, KANEstimator):
         described, arrays = model.to_arrays()
         header = {"kind": type(model).__name__, "estimator": described}
+    elif type(model).__name__ in _SYMBOLIC:
+        from kanx.symbolic_record import to_header
+
+        header, arrays = {"kind": type(model).__name__, "estimator": to_header(model)}, {}
     else:
         raise TypeError(
-            f"save takes a KANRegressor, a KANClassifier or a KAN, got {type(model).__name__}"
+            "save takes a KANRegressor, a KANClassifier, a KAN or a symbolic estimator, got "
+            f"{type(model).__name__}"
         )
     header = {"format": FORMAT, "version": kanx.__version__, **header}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     write_bytes(path, format_arrays(contiguous, {_HEADER: json.dumps(header)}))
 
 
-def load(path: str | os.PathLike[str]) -> KANEstimator | KAN:
+def load(path: str | os.PathLike[str]) -> KANEstimator | KAN | SymbolicEstimator:
     """Read a model that `save` wrote; nothing in the file is ever executed.
 
     Parameters
@@ -80,7 +89,7 @@ def load(path: str | os.PathLike[str]) -> KANEstimator | KAN:
 
     Returns
     -------
-    KANRegressor, KANClassifier or KAN
+    KANRegressor, KANClassifier, KAN, SymbolicRegressor or SymbolicClassifier
         It predicts bit for bit as the saved one.
 
     Raises
@@ -107,6 +116,10 @@ def load(path: str | os.PathLike[str]) -> KANEstimator | KAN:
         arrays = parse_arrays(data)
         check_header(header, sum(array.size for array in arrays.values()))
         kind = header["kind"]
+        if kind in _SYMBOLIC:
+            from kanx.symbolic_record import from_header
+
+            return from_header(kind, header["estimator"])
         if kind == "KAN":
             network = network_from_arrays(header["network"], arrays)
             check_evaluates(network)

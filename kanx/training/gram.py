@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -74,12 +73,13 @@ class GramMatrix:
             for factor in factors:
                 self._parts.append(_Part(factor, start))
                 start = self._parts[-1].stop
-            self._total = factors[0].features.new_zeros(start, start)
+            # the last row and column stay zero, for coordinates without a column
+            self._total = factors[0].features.new_zeros(start + 1, start + 1)
         if len(factors) == 1 and self._parts[0].by_pairs:
             self._parts[0].add_pairs(factors[0])
             return
         rows, seeds, _ = factors[0].upstream.shape
-        columns = self._total.new_empty(rows, seeds, len(self._total))
+        columns = self._total.new_empty(rows, seeds, len(self._total) - 1)
         for part, factor in zip(self._parts, factors, strict=True):
             factor.write_columns(columns[..., part.start : part.stop])
         flat = columns.flatten(0, 1)
@@ -88,29 +88,32 @@ class GramMatrix:
                 part.add_pairs(factor)
                 # few rows and many columns: the fast shape
                 later, own = flat[:, part.stop :], flat[:, part.start : part.stop]
-                self._total[part.stop :, part.start : part.stop].addmm_(later.mT, own)
+                self._total[part.stop : -1, part.start : part.stop].addmm_(later.mT, own)
                 continue
-            for start in range(part.start, part.stop, CHUNK):
-                own = flat[:, start : min(start + CHUNK, part.stop)]
-                place = self._total[start : start + own.shape[1], start:]
-                place.addmm_(own.mT, flat[:, start:])
+            for start, stop in part.chunks():
+                place = self._total[start:stop, start:-1]
+                place.addmm_(flat[:, start:stop].mT, flat[:, start:])
 
-    def matrix(self) -> Tensor:
-        """Return the sum, ``(size, size)``."""
+    def matrix(self, living: Tensor) -> Tensor:
+        """Return the sum at the coordinates that are ``living``, ``(living, living)``."""
+        count = int(living.sum())
         if self._total is None:
-            return torch.zeros(self.size, self.size, dtype=torch.float64)
-        total = self._total.clone()
+            return torch.zeros(count, count, dtype=torch.float64)
+        total = self._total
         for part in self._parts:
-            own, later = slice(part.start, part.stop), slice(part.stop, None)
+            own = slice(part.start, part.stop)
             if part.by_pairs:
                 total[own, own] = part.unpacked()
-                total[own, later] = total[later, own].mT
-        total.triu_()
-        total += total.triu(1).mT
-        places = torch.cat([part.places for part in self._parts])
-        found = total.new_zeros(self.size, self.size)
-        found[places[:, None], places] = total
-        return found
+                total[own, part.stop :] = total[part.stop :, own].mT
+                continue
+            for start, stop in part.chunks():  # only what is right of the diagonal was summed
+                square = total[start:stop, start:stop].triu_()
+                square += square.triu(1).mT
+                total[stop:, start:stop] = total[start:stop, stop:].mT
+        position = torch.full((self.size,), len(total) - 1)
+        position[torch.cat([part.places for part in self._parts])] = torch.arange(len(total) - 1)
+        order = position[living]
+        return total.flatten()[(order * len(total))[:, None] + order]
 
 
 class _Part:
@@ -129,40 +132,48 @@ class _Part:
         )
         self.sum: Tensor | None = None
 
-    @cached_property
-    def output_pairs(self) -> Tensor:
-        """Both members of every pair of outputs, ``(2, pairs)``."""
-        return torch.triu_indices(self.alive.shape[1], self.alive.shape[1])
+    def chunks(self) -> list[tuple[int, int]]:
+        """First and last columns that are multiplied together."""
+        return [
+            (start, min(start + CHUNK, self.stop)) for start in range(self.start, self.stop, CHUNK)
+        ]
 
     def add_pairs(self, factor: Factor) -> None:
-        left, right = self.output_pairs
-        outer = torch.einsum("nso,nst->not", factor.upstream, factor.upstream)
-        products = outer[:, left, right]  # (rows, pairs of outputs)
+        outputs = factor.upstream.shape[-1]
+        products = factor.upstream.new_zeros(len(factor.upstream), outputs * (outputs + 1) // 2)
+        for seed in factor.upstream.unbind(1):
+            _add_pairs(seed, products)
         if self.sum is None:
             self.sum = products.new_zeros(products.shape[1], self.pairs)
-        count = factor.features.shape[1]
         step = max(32, PAIR_NUMBERS // self.pairs)
         held = products.new_empty(min(step, len(products)), self.pairs)
         for start in range(0, len(products), step):
             own = factor.features[start : start + step]
-            pairs = held[: len(own)]
-            place = 0
-            for f in range(count):
-                torch.mul(own[:, f : f + 1], own[:, f:], out=pairs[:, place : place + count - f])
-                place += count - f
+            pairs = held[: len(own)].zero_()
+            _add_pairs(own, pairs)
             self.sum.addmm_(products[start : start + step].mT, pairs)
 
     def unpacked(self) -> Tensor:
         """Return the Gram matrix of the living columns."""
         assert self.sum is not None
         features, outputs = self.alive.shape
-        rows, columns = _pair_index(features), _pair_index(outputs)
-        spread = self.sum[columns][..., rows]  # (outputs, outputs, features, features)
-        whole = spread.permute(2, 0, 3, 1).reshape(features * outputs, -1)
+        rows, columns = _pair_index(features), _pair_index(outputs) * self.pairs
+        place = rows[:, None, :, None] + columns[:, None, :]  # (features, outputs, ...) twice
+        whole = self.sum.flatten()[place].view(features * outputs, -1)
         if bool(self.alive.all()):
             return whole
         alive = self.alive.flatten()
         return whole[alive][:, alive]
+
+
+def _add_pairs(values: Tensor, out: Tensor) -> None:
+    """Add the products of columns ``a <= b``, in the order of `torch.triu_indices`."""
+    count = values.shape[1]
+    place = 0
+    for a in range(count):
+        own = out[:, place : place + count - a]
+        torch.addcmul(own, values[:, a : a + 1], values[:, a:], out=own)
+        place += count - a
 
 
 def _pair_index(count: int) -> Tensor:

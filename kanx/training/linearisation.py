@@ -291,6 +291,9 @@ def _joined(factors: list[Factor]) -> list[Factor]:
         shared = [joined]
     kept = []
     for factor in (*shared, *single):
+        if bool(factor.alive.all()):
+            kept.append(factor)
+            continue
         features, own = factor.alive.any(1), factor.alive.any(0)
         if bool(features.any()):
             places = factor.places[features][:, own]

@@ -71,9 +71,7 @@ def assemble(
             by_column = factor.features.mT @ factor.upstream[:, -1]
             gradient[factor.places[factor.alive]] += by_column[factor.alive]
         gram.add([replace(factor, upstream=factor.upstream[:, :-1]) for factor in factors])
-    return NormalEquations(
-        total(gram.matrix()[living][:, living].contiguous()), total(gradient[living])
-    )
+    return NormalEquations(total(gram.matrix(living)), total(gradient[living]))
 
 
 def curvature_diagonal(

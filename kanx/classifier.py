@@ -45,7 +45,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
     Parameters
     ----------
     edge, hidden, edge_options, constraints, categorical_features, n_estimators, max_iter
-    random_state
+    optimizer, training, checkpoint, n_jobs, random_state
         See `KANRegressor`.
     class_weight : "balanced", dict from class to float, or None
         Weight of every class.

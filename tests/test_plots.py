@@ -207,6 +207,10 @@ def test_training_and_coverage_are_drawn_from_a_fitted_model():
     view = kanx.explain(model, X[:60])
     lines = plots.plot_trace(view).lines
     np.testing.assert_allclose(lines[0].get_ydata(), model.model_.members[0].trace)
+    assert lines[0].axes.get_ylabel() == "log evidence"
+    quick = kanx.KANRegressor(hidden="additive", optimizer="adam", training={"epochs": 3})
+    axes = plots.plot_trace(kanx.explain(quick.fit(X[:60], y[:60]), X[:60]))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "log posterior, up to a constant")
     shares = plots.coverage(model, X[60:], y[60:])
     inside = model.predict_interval(X[60:], 0.95)
     hits = (y[60:] >= inside[:, 0]) & (y[60:] <= inside[:, 1])

@@ -20,8 +20,8 @@ def seconds(call):
 # %% [markdown]
 # ## Fewer starts
 #
-# A network with hidden nodes is fitted from several random starts, and the better half is
-# averaged. While you explore, one start is enough.
+# A network with hidden nodes is fitted from several random starts, and those whose evidence comes
+# near the best are averaged. While you explore, one start is enough.
 
 # %%
 data = kanx.datasets.make_friedman1(300, noise=1.0, random_state=0)

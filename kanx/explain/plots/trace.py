@@ -1,4 +1,4 @@
-"""How the training went: the log evidence, round by round."""
+"""How the training went: the log evidence or the log posterior, round by round."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from kanx.explain.explanation import Explanation
 from kanx.explain.plots.style import CYCLE, GREY, get_axes, tidy
+from kanx.training.options import FIRST_ORDER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,10 @@ STYLES = ("-", "--", "-.", ":")
 
 
 def plot_trace(view: Explanation, ax: Axes | None = None) -> Axes:
-    """Draw the log evidence of every network that was averaged into the model.
+    """Draw how the training went, for every network that was averaged into the model.
+
+    The log evidence after every round of Levenberg-Marquardt; where the estimator was asked for a
+    first-order optimiser, the log posterior of the rows that an epoch met, up to a constant.
 
     Parameters
     ----------
@@ -28,7 +32,7 @@ def plot_trace(view: Explanation, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        If the model was not fitted by evidence maximisation.
+        If the model has no record of its training.
     """
     traces = [member.trace for member in view.subject.members]
     if not any(traces):
@@ -41,8 +45,9 @@ def plot_trace(view: Explanation, ax: Axes | None = None) -> Axes:
             range(1, len(trace) + 1), trace, STYLES[k % 4], color=colour, marker=".", label=name
         )
     ax.set_ylim(*_range(traces))
-    ax.set_xlabel("round")
-    ax.set_ylabel("log evidence")
+    by_epochs = getattr(view.subject.estimator, "optimizer", "lm") in FIRST_ORDER
+    ax.set_xlabel("epoch" if by_epochs else "round")
+    ax.set_ylabel("log posterior, up to a constant" if by_epochs else "log evidence")
     if len(traces) > 1 or not view.subject.members[0].converged:
         ax.legend(fontsize=8, frameon=False, loc="lower right")
     ax.grid(axis="y", color=GREY, alpha=0.2)

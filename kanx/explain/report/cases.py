@@ -89,6 +89,8 @@ def choose_cases(
     """
     subject = view.subject
     predictions = predictions_of(subject.outputs(subject.x).numpy(), view.link)
+    if subject.counts:
+        predictions = np.exp(predictions)
     truth = None if y is None or len(np.asarray(y)) != view.n_rows else np.asarray(y)
     if truth is not None and truth.ndim > 1:
         truth = truth[:, 0]

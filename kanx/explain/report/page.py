@@ -89,7 +89,7 @@ def render(
         summary=story.summary(view, target_name, trial, shares),
         trial=trial,
         scores=sections.score_rows(trial),
-        quantity=story.quantity(view, target_name),
+        quantity=("" if story.is_plain(view) else "the ") + story.quantity(view, target_name),
         bars=sections.importance_bars(view, shares),
         share_note=shares.note,
         pruned=story.pruned_inputs(view),
@@ -131,6 +131,8 @@ def _data(
         ],
         "outputs": [view.subject.output_label(k) for k in range(view.subject.n_outputs)],
         "classes": class_names(view),
+        # of counts: the model's outputs are logarithms, its predictions are not
+        "counts": [f"expected {name}" for name in view.target_names] if view.subject.counts else [],
         "cases": [case.to_dict() for case in cases],
         "note": f"Bars: contributions of the inputs. {note}",
         "panels": gallery.hover,
@@ -163,6 +165,8 @@ def _input(view: Explanation, j: int, shares: Shares) -> dict[str, Any]:
 def _error_text(view: Explanation, error: float) -> str:
     if view.link != "identity":
         return f"{number(100 * error, 2)} % of probability"
+    if view.subject.counts:
+        return f"{number(100 * np.expm1(error), 2)} %"
     spread = float(view.subject.target_scale.max())
     return f"{number(error, 2)} ({number(100 * error / spread, 2)} % of a standard deviation)"
 

@@ -93,6 +93,7 @@
   }
 
   function predictionsOf(outputs) {
+    if (data.counts.length) return outputs.map(Math.exp);
     if (data.model.link === "identity") return outputs;
     const logits = data.model.link === "softmax" ? outputs : [0, outputs[0]];
     const highest = Math.max(...logits);
@@ -316,7 +317,7 @@
   function describe(now, then) {
     if (data.model.link === "identity") {
       return now.flatMap((value, k) => {
-        const parts = [k ? "; " : "", `${data.outputs[k]}: `, element("b", {}, show(value))];
+        const parts = [k ? "; " : "", `${data.counts[k] ?? data.outputs[k]}: `, element("b", {}, show(value))];
         if (then) parts.push(` (${show(then[k])} before, change ${show(value - then[k], 3)})`);
         return parts;
       });

@@ -16,7 +16,7 @@ from kanx.explain.report.mathml import mathml
 from kanx.explain.report.panels import colour, hover_data, panel
 from kanx.explain.report.scales import number, score
 from kanx.explain.report.shares import Shares
-from kanx.explain.report.story import pruned_places, quantity
+from kanx.explain.report.story import is_plain, pruned_places, quantity
 from kanx.explain.report.surfaces import surface_map
 from kanx.explain.report.trial import Trial
 
@@ -271,7 +271,7 @@ def edits(view: Explanation) -> dict[str, Any] | None:
 def curve_note(view: Explanation, target_name: str) -> str:
     """Say how the pictures are to be read."""
     what = quantity(view, target_name)
-    if view.link != "identity":
+    if not is_plain(view):
         what = f"the {what}"
     kind = (
         f"Every curve is what its input adds to {what}"

@@ -128,6 +128,11 @@ def quantity(view: Explanation, target_name: str) -> str:
     return "the target"
 
 
+def is_plain(view: Explanation) -> bool:
+    """Say whether curves add up to the target itself, not to logits or logarithms."""
+    return view.link == "identity" and not view.subject.counts
+
+
 def positive(view: Explanation, target_name: str) -> str:
     """Name the class that log-odds are those of; a number says nothing without its column."""
     name = view.target_names[0]
@@ -146,7 +151,8 @@ def _what(view: Explanation, target_name: str) -> str:
     total = sum(layer.mask.numel() for layer in network.all_layers)
     alive = network.n_edges
     if view.subject.is_additive:
-        form = f"It adds up one curve per input: {quantity(view, target_name)} is their sum."
+        the = "" if is_plain(view) else "the "
+        form = f"It adds up one curve per input: {the}{quantity(view, target_name)} is their sum."
     else:
         widths = [nodes.width for nodes in network.nodes[:-1]]
         hidden = " and ".join(str(width) for width in widths)
@@ -198,7 +204,7 @@ def _shapes(view: Explanation, target_name: str, shares: Shares) -> list[str]:
             found.append(shape(curves[0]))
     what = quantity(view, target_name)
     # a column's name stays as it is written, even at the start of a sentence
-    start = what if view.link == "identity" else what[0].upper() + what[1:]
+    start = what if is_plain(view) else what[0].upper() + what[1:]
     return [f"{start} {listed(found)}."] if found else []
 
 
@@ -207,7 +213,8 @@ def _straight(view: Explanation) -> list[str]:
     curves = view.curves.select(alive=True)
     if len(curves) < 2 or not all(is_straight(curve) for curve in curves):
         return []
-    kind = "a logistic regression" if view.link == "logistic" else "a linear model"
+    kind = "a linear model" if is_plain(view) else "a generalised linear model"
+    kind = "a logistic regression" if view.link == "logistic" else kind
     return [f"All {len(curves)} curves are straight lines: the data call for no more than {kind}."]
 
 

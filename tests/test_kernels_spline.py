@@ -81,6 +81,26 @@ def test_every_shape_is_covered(outputs, count):
 
 
 @compiled
+@pytest.mark.parametrize("outputs", [1, 3, 9])
+def test_a_layer_adds_its_bias_in_the_kernel(outputs):
+    layer = KANLayer(4, outputs, "spline").double()
+    torch.nn.init.normal_(layer.bias, generator=torch.Generator().manual_seed(4))
+    x = rows(300, 4)
+    upstream = torch.randn(300, outputs, generator=torch.Generator().manual_seed(5)).double()
+    y = layer(x)
+    assert "SplineSum" in type(y.grad_fn).__name__
+    torch.testing.assert_close(y, plain(layer.bundles[0], x) + layer.bias, rtol=1e-12, atol=1e-12)
+    (by_bias,) = torch.autograd.grad(y, layer.bias, upstream, retain_graph=True)
+    torch.testing.assert_close(by_bias, upstream.sum(0))
+    # a bias alone may be trained, and be differentiated twice
+    layer.bundles[0].requires_grad_(False)
+    (alone,) = torch.autograd.grad(layer(x), layer.bias, upstream)
+    torch.testing.assert_close(alone, by_bias)
+    (twice,) = torch.autograd.grad(y, layer.bias, upstream, create_graph=True)
+    torch.testing.assert_close(twice, by_bias)
+
+
+@compiled
 def test_slope_of_straight_pieces_at_a_control_point_is_the_one_to_the_right():
     family = PiecewiseLinear(1, 1, control_points=8).double()
     x = family.control_positions.T.clone().requires_grad_()
@@ -151,6 +171,8 @@ def test_inputs_that_do_not_fit_are_refused():
     with pytest.raises(RuntimeError):
         family(rows(4, 2))
     arguments = [rows(4), family.coefficients, family.mask, family.knots]
+    with pytest.raises(ValueError, match="do not fit together"):
+        family(rows(4), torch.zeros(2, dtype=torch.float64))
     with pytest.raises(ValueError, match="do not fit together"):
         spline.spline_sum(*arguments, family.lower, family.upper, 2, 0, False)
 

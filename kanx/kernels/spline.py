@@ -82,10 +82,10 @@ class _SplineSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        *tensors, family = arguments
+        *tensors, bias, family = arguments
         ctx.save_for_backward(*tensors)
         ctx.family = family
-        ctx.call = _Call(tensors, _options(family))
+        ctx.call = _Call(tensors, _options(family), bias)
         return ctx.call.forward()
 
     @staticmethod
@@ -120,16 +120,20 @@ class _Call:
     Parameters
     ----------
     tensors : sequence of Tensor
-        ``x``, coefficients, mask, knots, the lower and upper ends of the domain, and the bias,
-        which may be None or left out.
+        ``x``, coefficients, mask, knots, and the lower and upper ends of the domain.
     options : tuple
         Degree, extrapolation and whether values may be missing.
+    bias : Tensor, (out,), optional
     """
 
-    def __init__(self, tensors: Sequence[Tensor | None], options: tuple[int, int, bool]) -> None:
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        options: tuple[int, int, bool],
+        bias: Tensor | None = None,
+    ) -> None:
         degree, extrapolation, missing = options
-        x, coefficients, mask, knots, lower, upper, *rest = tensors
-        bias = rest[0] if rest else None
+        x, coefficients, mask, knots, lower, upper = tensors
         rows, (p, inputs, outputs) = x.shape[0], coefficients.shape
         intervals = p - missing - degree
         fits = x.shape[1:] == lower.shape == upper.shape == (inputs,) and intervals > 0
@@ -139,7 +143,7 @@ class _Call:
             or (knots.shape != (intervals + 2 * degree + 1, inputs))
             or (bias is not None and bias.shape != (outputs,))
         ):
-            shapes = [None if tensor is None else tuple(tensor.shape) for tensor in tensors]
+            shapes = [None if t is None else tuple(t.shape) for t in (*tensors, bias)]
             raise ValueError(
                 "x, coefficients, mask, knots, lower, upper and bias of a sum of splines of "
                 f"degree {degree} do not fit together: {shapes}"
@@ -151,8 +155,7 @@ class _Call:
         if threads > 1:
             threads = min(threads, torch.get_num_threads())
         self.kernel = kernel
-        needed = (x, coefficients, mask, knots, lower, upper)
-        self.tensors = [t if t.is_contiguous() else t.contiguous() for t in needed]
+        self.tensors = [t if t.is_contiguous() else t.contiguous() for t in tensors]
         self.bias = None if bias is None else bias.contiguous()
         self.problem = _Problem(
             *[tensor.data_ptr() for tensor in self.tensors],

@@ -16,12 +16,14 @@ from kanx.training.checkpoint import stored_seed
 from kanx.training.distributed import shared_rows
 from kanx.training.evidence import Fit
 from kanx.training.first_order import FirstOrder, Rows
+from kanx.training.fit_memory import require_fit_memory
+from kanx.training.hidden import parse_hidden
 from kanx.training.interrupt import interruptible
 from kanx.training.losses import Loss
 from kanx.training.options import FIRST_ORDER, OPTIMIZERS, TrainingOptions, as_options
 from kanx.training.rows import InMemory
 from kanx.training.threads import threads_for
-from kanx.training.topology import fit_topology
+from kanx.training.topology import HIDDEN_OPTIONS, edge_specs, fit_topology
 
 # numbers in the expansions of all rows, beyond which they are not kept in memory: 4 GiB
 LARGEST_EXPANSION = 2**29
@@ -58,6 +60,8 @@ def fit_members(
     """
     options = as_options(estimator.training)
     optimizer = chosen_optimizer(estimator.optimizer, options, sample, rows)
+    if optimizer == "lm":
+        _require_memory(estimator, columns, sample, outputs)
     folder = checkpoint_folder(estimator.checkpoint)
     context = estimator._init_callback_context(max_subtasks=None)
     context.call_on_fit_task_begin(estimator=estimator, X=X, y=sample.y)
@@ -93,6 +97,24 @@ def fit_members(
         )
     context.call_on_fit_task_end(estimator=estimator, X=X, y=sample.y)
     return members
+
+
+def _require_memory(estimator: Any, columns: list[Column], sample: InMemory, outputs: int) -> None:
+    """Refuse a fit that will not fit into memory; hidden sizes that are chosen are moderate."""
+    topology = parse_hidden(estimator.hidden)
+    options = dict(estimator.edge_options or {})
+    edges = edge_specs(columns, estimator.edge, options, sample.x[:1000])
+    numeric = next((edge for edge in edges if edge["family"] != "lookup"), {"family": "gp"})
+    widths = topology.all_widths(len(columns)) or ()
+    require_fit_memory(
+        sample.rows,
+        edges,
+        {**numeric, **HIDDEN_OPTIONS.get(numeric["family"], {})},
+        widths,
+        outputs,
+        skip=topology.skip,
+        starts=estimator.n_estimators,
+    )
 
 
 def fit_seed(estimator: Any) -> int:

@@ -1,11 +1,15 @@
 """Memory: what is stated before a fit, and going on with fewer rows when it runs out."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from kanx import KAN, KANRegressor
 from kanx.training import first_order
+from kanx.training.fit_memory import fit_bytes
 from kanx.training.portion import Portion
 
 
@@ -94,3 +98,40 @@ def test_a_portion_leaves_other_errors_alone():
 
     with pytest.raises(RuntimeError, match="something else"):
         Portion(8).attempt(broken, 8)
+
+
+MEASURED = """
+import resource
+import numpy as np, torch
+from kanx import KANRegressor
+torch.set_num_threads(1)
+def fit(rows, columns, hidden):
+    X = np.random.default_rng(0).uniform(-1, 1, (rows, columns))
+    options = {"hidden": hidden, "n_estimators": 1, "max_iter": 1, "random_state": 0}
+    KANRegressor(**options).fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
+fit(60, 2, (2,))  # what is imported late
+with open("/proc/self/statm") as file:
+    before = int(file.read().split()[1]) * resource.getpagesize()
+fit(%d, %d, %r)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("rows", "columns", "hidden"), [(20_000, 8, ()), (1000, 30, (5,))])
+def test_the_memory_of_a_fit_is_known_within_a_factor_of_two(rows, columns, hidden):
+    code = MEASURED % (rows, columns, hidden)
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    edges = [{"family": "gp", "control_points": 12}] * columns
+    stated = fit_bytes(rows, edges, {"family": "gp", "control_points": 8}, hidden, 1)
+    assert 0.5 < int(done.stdout) / stated < 2
+
+
+def test_a_fit_without_memory_is_refused_before_it_begins(data, monkeypatch):
+    monkeypatch.setattr("kanx.memory.available_bytes", lambda: 1_000_000)
+    model = KANRegressor(hidden=(200,), max_iter=3, random_state=0)
+    with pytest.raises(MemoryError, match=r"this fit to 300 rows needs .* MB of memory, and 1 MB"):
+        model.fit(*data)
+    assert not hasattr(model, "model_")

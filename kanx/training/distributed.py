@@ -6,6 +6,7 @@ a fit is the same as in one process up to the rounding of a different order of a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +14,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, distributed
 
+# what gloo and NCCL say of a process that does not answer
+_LOST = re.compile(r"closed by peer|reset by peer|broken pipe|timed? ?out|remote process", re.I)
 _SHARED: ContextVar[bool] = ContextVar("rows are shared between processes", default=False)
 
 
@@ -28,7 +31,7 @@ def shared_rows(active: bool = True) -> Iterator[None]:
     Raises
     ------
     RuntimeError
-        If there is no process group.
+        If there is no process group, or another process of it is lost on the way.
     """
     if active and not (distributed.is_available() and distributed.is_initialized()):
         raise RuntimeError(
@@ -38,6 +41,14 @@ def shared_rows(active: bool = True) -> Iterator[None]:
     token = _SHARED.set(active)
     try:
         yield
+    except RuntimeError as error:
+        if active and _LOST.search(str(error)):
+            raise RuntimeError(
+                "another process of the group is gone, and this fit cannot go on without its "
+                "rows; start the group again: with checkpoint=FOLDER the fit goes on from its "
+                "last round"
+            ) from error
+        raise
     finally:
         _SHARED.reset(token)
 

@@ -175,6 +175,18 @@ def test_a_missing_value_that_the_network_cannot_take_predicts_nan():
     assert_close(run_sql(to_sql(model, keep=["id"]), ["x0", "x1"], rows), wanted)
 
 
+@pytest.mark.parametrize("features", [1, 2])
+def test_absent_elements_of_a_set_contribute_nothing(features):
+    X = np.random.default_rng(0).uniform(-1, 1, (60, 4))
+    X[::3, 2:] = np.nan
+    hidden = ("deep_sets", 2, features)
+    model = KANRegressor(hidden=hidden, n_estimators=1, max_iter=3, random_state=0)
+    model.fit(X, np.nansum(X**2, axis=1))
+    found = runtime.predict(exported(model).to_dict(), X)
+    assert np.isfinite(found).all()
+    assert_close(found, truth(model, X))
+
+
 def test_the_stated_error_is_what_is_found():
     model = fitted("classes")
     found = exported(model)

@@ -125,8 +125,9 @@ def curves_of(layer: KANLayer) -> list[Pieces | Categories]:
         if not alive:
             continue
         bundle, place = layer.edge(index)
+        # a missing value has a value of its own, or is an absent element of a set
         missing = None
-        if getattr(bundle, "missing", False):
+        if getattr(bundle, "missing", False) or getattr(bundle, "padded", False):
             missing = _values(bundle, place, np.array([np.nan]))[0, alive]
         if isinstance(bundle, Lookup):
             values = _values(bundle, place, np.arange(bundle.n_basis, dtype=float))[:, alive]

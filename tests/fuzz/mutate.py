@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -86,7 +87,7 @@ def _change_value(place: Any, chance: random.Random) -> None:
         elif kind == 1 and isinstance(place, list):
             place.append(place[key])
         else:
-            place[key] = chance.choice(VALUES)
+            place[key] = copy.deepcopy(chance.choice(VALUES))
         return
 
 

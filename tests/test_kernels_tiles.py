@@ -19,11 +19,13 @@ with pytest.MonkeyPatch.context() as patch:  # read when triton is imported
     from triton.runtime.interpreter import InterpretedFunction
 
     from kanx.kernels import device, fused, tiles
+    from kanx.kernels.chebyshev import Recurrence
 
 if not torch.cuda.is_available() and not isinstance(tl.zeros, InterpretedFunction):
     pytest.skip("triton was imported before its interpreter was asked for", allow_module_level=True)
 
-from kanx.layers import SLAF, BSpline, Fourier, RadialBasis
+from kanx.layers import SLAF, BSpline, Fourier, GaussianProcess, RadialBasis
+from kanx.layers.covariance import Covariance
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 COUNT = 5
@@ -125,6 +127,7 @@ FAMILIES = {
     "fourier": Fourier(3, 4, harmonics=2, extrapolate="periodic"),
     "cubic": BSpline(3, 4, intervals=2, missing=True),
     "quadratic": BSpline(3, 4, intervals=3, degree=2, extrapolate="family"),
+    "gp": GaussianProcess(3, 4, control_points=4, missing=True),
 }
 
 
@@ -150,6 +153,47 @@ def test_families_give_what_their_plain_code_gives(name):
     for found, wanted in zip(*results, strict=True):
         size = wanted.abs().max().item()
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=2e-5 * size)
+
+
+def test_gaussian_processes_survive_low_precision():
+    family = GaussianProcess(2, 3, control_points=10, length_scale=2.5)  # condition number 1e8
+    x = torch.rand(40, 2, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    exact = copy.deepcopy(family).double()(x.double())
+    functions = family.fused_functions()
+    family.to(DEVICE)
+    found = device.edge_sum(family, x.to(DEVICE), family.mask, "tf32x3").cpu()
+    assert (found - exact).abs().max() < 2e-6 * exact.abs().max()
+    # what the operator multiplies in bfloat16, which the interpreter cannot
+    weight = torch.einsum("gpi,pio->gio", functions.projection, family.coefficients.cpu())
+    values = Recurrence(functions.table, 2).expand(x)
+    rounded = values.bfloat16().float().flatten(-2) @ weight.bfloat16().float().flatten(0, 1)
+    assert (rounded - exact).abs().max() < 1e-2 * exact.abs().max()
+
+
+def test_gaussian_processes_that_are_not_smooth_keep_to_plain_code():
+    rough = Covariance("matern", {"length_scale": 0.2, "smoothness": 0.5})
+    assert GaussianProcess(1, 1, kernel=rough).fused_functions() is None
+    family = GaussianProcess(1, 1)
+    before = family.fused_functions()
+    assert family.fused_functions().projection is before.projection  # kept until it changes
+    family.start_length_scale(
+        torch.linspace(-1, 1, 20)[:, None], torch.ones(20, 1, 1), None, (3.0,)
+    )
+    assert len(family.fused_functions().projection) < len(before.projection)
+
+
+def test_second_derivatives_of_gaussian_processes():
+    family = GaussianProcess(2, 1, control_points=4)
+    x = torch.rand(5, 2, generator=torch.Generator().manual_seed(3)).requires_grad_()
+
+    def second(y):
+        (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        return torch.autograd.grad((slope**2).sum(), [x, family.coefficients])
+
+    fused_sum = device.edge_sum(family, x, family.mask, "tf32x3")
+    plain = family.expand(x).flatten(-2) @ family.coefficients.flatten(0, 1)
+    for found, wanted in zip(second(fused_sum), second(plain), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_uneven_splines_and_double_precision_keep_to_plain_code():

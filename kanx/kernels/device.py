@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from kanx.kernels.derivatives import coefficient_gradient, input_gradient
+from kanx.kernels.chebyshev import Recurrence
+from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient
 
 MODES = {"highest": "tf32x3", "high": "tf32", "medium": "bf16"}
 
@@ -27,11 +28,15 @@ class Functions:
     table : Tensor, (2, functions)
     trend : bool, default=False
         Whether 1 and t stand before them in the basis.
+    projection : Tensor, (functions, p, in), optional
+        What the ``p`` functions of the basis are in them, where they are not the basis itself;
+        only of kind ``"recurrence"``.
     """
 
     kind: str
     table: Tensor
     trend: bool = False
+    projection: Tensor | None = None
 
 
 class FusedFamily(Protocol):
@@ -109,7 +114,10 @@ def _composed(
     inside = family.inside(t)
     own = weight[: family.n_basis]
     start = 2 if functions.trend else 0
-    total = _FusedSum.apply(inside, own[start:], functions, family, mode)
+    fused = own[start:]
+    if functions.projection is not None:
+        fused = torch.einsum("gpi,pio->gio", functions.projection, fused)
+    total = _FusedSum.apply(inside, fused, functions, family, mode)
     if functions.trend:
         total = total + own[0].sum(0) + inside @ own[1]
     if family.extrapolate == "linear":
@@ -144,7 +152,10 @@ class _FusedSum(torch.autograd.Function):
 
         (t, weight), functions, upstream = ctx.saved_tensors, ctx.functions, upstreams[0]
         if torch.is_grad_enabled():
-            plain, alive = _Plain(ctx.family, functions.trend), torch.ones_like(weight[0])
+            plain: Expansion = _Plain(ctx.family, functions.trend)
+            if functions.projection is not None:
+                plain = Recurrence(functions.table, ctx.family.in_features)
+            alive = torch.ones_like(weight[0])
             by_t = input_gradient(plain, t, weight, alive, upstream)
             by_weight = coefficient_gradient(plain, t, alive, upstream)
         else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from kanx.layers.covariance import Covariance, from_gpytorch
 from kanx.layers.leave_one_out import leave_one_out_errors
@@ -15,6 +17,11 @@ from kanx.layers.warp import warp
 
 if TYPE_CHECKING:
     import gpytorch
+
+    from kanx.kernels.device import Functions
+
+# weights to their version and the basis in Chebyshev polynomials, None where that is not smooth
+_PROJECTIONS = WeakTensorKeyDictionary()
 
 
 class GaussianProcess(LinearFamily):
@@ -188,6 +195,22 @@ class GaussianProcess(LinearFamily):
         u, slope = self._even(t)
         dk = self.covariance.derivative(u.unsqueeze(-2), self._grid().to(t).unsqueeze(-1))
         return self._weighted(dk * slope.unsqueeze(-2)) + self.trend[:, 1].T
+
+    def fused_functions(self) -> Functions | None:
+        from kanx.kernels import chebyshev
+        from kanx.kernels.device import Functions
+
+        known = _PROJECTIONS.get(self.weights)
+        if known is None or known[0] != self.weights._version:
+            with torch.no_grad():  # in double precision, where the weights may cancel
+                exact = copy.deepcopy(self).cpu().double()
+                projection = chebyshev.projection(exact.basis, self.in_features)
+            projection = None if projection is None else projection.to(self.weights)
+            _PROJECTIONS[self.weights] = known = (self.weights._version, projection)
+        if known[1] is None:
+            return None
+        table = chebyshev.table(len(known[1])).to(self.weights)
+        return Functions("recurrence", table, projection=known[1])
 
     def basis_prior(self) -> Tensor:
         # a GP whose linear mean has unit-variance coefficients

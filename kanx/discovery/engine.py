@@ -14,6 +14,7 @@ from kanx.discovery.data import MISFIT_RATIO, Data, neighbour_ratio
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction
 from kanx.discovery.links import LINKS, TargetLink
+from kanx.discovery.module_search import MOST_DEPTH, find_splits, search_split
 from kanx.discovery.polynomials import sparse_polynomials
 from kanx.discovery.rationals import sparse_quotient
 from kanx.discovery.reduction import (
@@ -87,6 +88,8 @@ class Search:
         Called with the archive after every stage.
     penalty : callable, optional
         As in `Archive`.
+    depth : int
+        Number of searches that this one is a block of.
     """
 
     data: Data
@@ -96,6 +99,7 @@ class Search:
     max_complexity: int = 80
     report: Report | None = None
     penalty: Callable[[Tree], float] | None = None
+    depth: int = 0
     archive: Archive = field(init=False)
     notes: list[str] = field(init=False, default_factory=list)
     best_score: float | None = field(init=False, default=None)
@@ -148,13 +152,31 @@ class Search:
         near = [h for h in hypotheses if h.score < self.best_score + RIVAL_BIC][:3]
         if near and near[0].is_noisy:
             near.sort(key=lambda h: h.n_groups + len(h.search.coordinates.axes))
+        if self.depth < MOST_DEPTH:
+            yield self._modules
         yield lambda: self._name_all(near)
         yield from self._naming(hypotheses[len(near) : 2])
         yield from self._naming(hypotheses[:1], deep=True)
-        for link in LINKS[1:]:
+        for link in [link for link in LINKS[1:] if link.is_allowed(self.allowed)]:
             yield from self._naming(self._hypotheses(plain, link)[:2])
         yield from self._naming(hypotheses[max(2, len(near)) : 5])
         yield from self._naming(hypotheses[1:4], deep=True)
+
+    def _modules(self) -> None:
+        """Search the blocks of a law that is a sum over blocks behind a link, each for itself."""
+
+        def recurse(data: Data, deadline: Deadline) -> Archive:
+            inner = Search(
+                data, deadline, self.generator, self.allowed, self.max_complexity,
+                depth=self.depth + 1,
+            )  # fmt: skip
+            return inner.run()
+
+        for split in find_splits(self.data, self.allowed):
+            for tree in search_split(split, self.data, self.deadline, recurse):
+                self.archive.consider(tree)
+                if self.deadline.passed or self.archive.is_exact():
+                    return
 
     def _quotients(self, hypotheses: list[Hypothesis]) -> Iterator[Callable[[], None]]:
         """Yield one cheap stage per hypothesis: exact quotients in its coordinates."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kanx.discovery.data import Data
-from kanx.discovery.trees import Tree, constant, function, product, scaled
+from kanx.discovery.trees import Tree, constant, function, power, product, scaled
 
 Array = NDArray[np.float64]
 
@@ -31,17 +32,21 @@ class TargetLink:
     ----------
     forward, slope : callable
         The function and its derivative.
-    inverse : str or None
-        Name of the function that undoes it; None for the identity.
+    inverse : str or Fraction or None
+        Name of the function that undoes it, or exponent of the power; None for the identity.
     low, high : float
         Interval of the target on which ``inverse`` undoes it.
     """
 
     forward: Callable[[Array], Array]
     slope: Callable[[Array], Array]
-    inverse: str | None
+    inverse: str | Fraction | None
     low: float
     high: float
+
+    def is_allowed(self, allowed: Collection[str] | None) -> bool:
+        """Return whether the function that undoes it may be used."""
+        return allowed is None or not isinstance(self.inverse, str) or self.inverse in allowed
 
     def apply(self, data: Data) -> LinkedTarget | None:
         """Return the new target, or None if the target leaves the interval of the inverse."""
@@ -59,10 +64,13 @@ class TargetLink:
         if not (finite and np.ptp(target) > 0):
             return None
         size = float(np.sqrt(np.mean(target**2)))
-        name, outer = self.inverse, 1.0 / data.scale
+        inverse, outer = self.inverse, 1.0 / data.scale
 
         def undo(tree: Tree) -> Tree:
-            return product(constant(outer), function(name, scaled(tree, size)))
+            inner = scaled(tree, size)
+            if isinstance(inverse, Fraction):
+                return product(constant(outer), power(inner, inverse))
+            return product(constant(outer), function(inverse, inner))
 
         return LinkedTarget(target / size, weight / weight.mean(), undo)
 
@@ -76,4 +84,10 @@ LINKS = (
     TargetLink(np.exp, np.exp, "log", -50.0, 50.0),
     TargetLink(np.tan, lambda y: 1.0 / np.cos(y) ** 2, "atan", -HALF_TURN, HALF_TURN),
     TargetLink(np.arctanh, lambda y: 1.0 / (1.0 - y**2), "tanh", -1.0, 1.0),
+)
+POWER_LINKS = (
+    TargetLink(np.square, lambda y: 2.0 * y, Fraction(1, 2), 0.0, np.inf),
+    TargetLink(lambda y: 1.0 / y, lambda y: 1.0 / y**2, Fraction(-1), 1e-300, np.inf),
+    TargetLink(lambda y: y**-2.0, lambda y: 2.0 / y**3, Fraction(-1, 2), 1e-300, np.inf),
+    TargetLink(np.sqrt, lambda y: 0.5 / np.sqrt(y), Fraction(2), 0.0, np.inf),
 )

@@ -82,7 +82,7 @@ def first_guess(X: Array, y: Array, weight: Array) -> Array:
     low, high = X.min(axis=0), X.max(axis=0)
     t = 2.0 * (X - low) / np.where(high > low, high - low, 1.0) - 1.0
     most = min(MOST_TERMS, max(len(y) // ROWS_PER_TERM, 2))
-    best: Array = np.zeros_like(y)
+    best: Array = np.zeros(len(y))
     best_score = np.inf
     for degree in range(LARGEST_DEGREE + 1):
         basis = _polynomials(t, degree, most)

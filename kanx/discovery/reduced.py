@@ -184,7 +184,9 @@ def rank_of(problem: ReducedProblem, tree: Tree, price: float) -> float:
 def loss_of(problem: ReducedProblem, tree: Tree) -> float:
     """Return the relative loss of a law on all rows of the unsmoothed target."""
     full = problem.full
-    return float(np.sum(full.weight * (full.y - evaluate(tree, full.columns)) ** 2)) / full.size
+    with np.errstate(over="ignore"):
+        squares = (full.y - evaluate(tree, full.columns)) ** 2
+    return float(np.sum(full.weight * squares)) / full.size
 
 
 def _build(

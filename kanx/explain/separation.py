@@ -122,10 +122,8 @@ def separate(subject: Subject, x: Tensor) -> Separation:
 
 def input_curves(subject: Subject, layer: int, column: int, values: Tensor) -> Tensor:
     """Evaluate the curves of one input in a layer that sees the inputs: ``(points, out)``."""
-    bundle, place = subject.network.all_layers[layer].edge(column)
-    x = values[:, None].expand(-1, bundle.in_features)
     with torch.no_grad():
-        return bundle.curves(x)[:, place]
+        return subject.single(layer, column).curves(values[:, None])[:, 0]
 
 
 def _kept(spectrum: Tensor, spread: Tensor) -> Tensor:

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanx.layers import KANLayer, Lookup
+from kanx.edits.columns import Column as EdgeColumn
+from kanx.edits.columns import single
+from kanx.layers import EdgeFamily, KANLayer, Lookup
 from kanx.network import KAN
 from kanx.tables import Column, column_names, columns_of, encode, learn_columns
 
@@ -57,6 +59,9 @@ class Subject:
     model: Model | None = None
     estimator: Any = None
     units: Mapping[str, str] = field(default_factory=dict)
+    _singles: dict[tuple[int, int], EdgeFamily] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def names(self) -> list[str]:
@@ -93,6 +98,14 @@ class Subject:
     def entering(self, layer: int) -> Tensor:
         """Return the values that enter a layer of ``network.all_layers``, ``(rows, in)``."""
         return self.x if layer == len(self.network.layers) else self.activations[layer]
+
+    def single(self, layer: int, column: int) -> EdgeFamily:
+        """Return the curves that leave one input of a layer, as a bundle of their own."""
+        if (layer, column) not in self._singles:
+            bundle, place = self.network.all_layers[layer].edge(column)
+            own = bundle if bundle.in_features == 1 else single(EdgeColumn(bundle, place))
+            self._singles[layer, column] = own
+        return self._singles[layer, column]
 
     def reaches_output(self, layer: int) -> bool:
         """Whether the edges of a layer of ``network.all_layers`` end at the outputs."""

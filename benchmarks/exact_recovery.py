@@ -144,7 +144,7 @@ def main() -> None:
         [
             "# Laws without noise",
             "",
-            "Networks of fixed shape, trained on 1000 rows without noise and tested on 1000 others.",
+            "Networks of fixed shape, trained on 1000 rows without noise, tested on 1000 others.",
             'Ours is `KANRegressor(edge="slaf", hidden=...)`: polynomials whose degree is left',
             "open ([how](training.md#data-without-noise)). The last column counts the seeds with a",
             f"test RMSE below 1e-9 in time: {limits}.",

@@ -38,15 +38,26 @@ def test_variable_projection_and_joint_steps_find_the_same_minimum():
     for separate in (True, False):
         network = polynomial_network([2, 1, 1], 3)
         problem = SeparableProblem(network, x, y, weight, separate=separate)
-        values.append(descend(problem, problem.start(), iterations=300, tol=1e-9).value)
+        values.append(descend(problem, 0.0, iterations=300, tol=1e-9).point.squares)
     assert values[0] == pytest.approx(values[1], rel=1e-3)
+
+
+def test_the_penalty_vanishes_where_the_network_can_be_exact_and_stays_where_not():
+    _, x = rows(200, 2)
+    weight = torch.ones(200, dtype=torch.float64)
+    penalties = []
+    for y in (x[:, :1] * x[:, 1:], smooth(x)):
+        problem = SeparableProblem(polynomial_network([2, 2, 1], 2), x, y, weight)
+        penalties.append(descend(problem, 1.0, iterations=60).penalty)
+    assert penalties[0] < 1e-15
+    assert penalties[1] > 1e-6
 
 
 def test_the_minimum_is_one_for_scipy_too():
     _, x = rows(80, 2)
     y, weight = smooth(x), 0.5 + torch.rand(80, generator=torch.Generator().manual_seed(0)).double()
     problem = SeparableProblem(polynomial_network([2, 1, 1], 3), x, y, weight)
-    point = descend(problem, problem.start(), iterations=300, tol=1e-9)
+    point = descend(problem, 0.0, iterations=300, tol=1e-9).point
     network, coordinates = problem.network, problem.coordinates
     living = coordinates.alive()
 
@@ -57,17 +68,19 @@ def test_the_minimum_is_one_for_scipy_too():
         return (weight.sqrt() * (y - network(x))[:, 0]).detach().numpy()
 
     found = scipy_least_squares(residuals, point.w[living].numpy(), method="lm", max_nfev=2000)
-    assert point.value <= 2 * found.cost * (1 + 1e-4)
+    assert point.squares <= 2 * found.cost * (1 + 1e-4)
 
 
 def test_linear_coordinates_are_optimal_wherever_the_others_are():
     _, x = rows(60, 2)
     y, weight = smooth(x), torch.ones(60, dtype=torch.float64)
     problem = SeparableProblem(polynomial_network([2, 2, 1], 3, skip=True), x, y, weight)
-    point = problem.start()
-    _, jacobian = problem.linearisation.jacobian(point.w)
-    slope = jacobian[:, 0, problem.linear].mT @ point.residual
-    assert slope.abs().max() < 1e-9 * point.residual.norm()
+    for penalty in (0.0, 0.1):
+        point = problem.start(penalty)
+        _, jacobian = problem.linearisation.jacobian(point.w)
+        slope = jacobian[:, 0, problem.linear].mT @ point.residual
+        slope = slope - penalty * point.w[problem.linear]
+        assert slope.abs().max() < 1e-9 * point.residual.norm()
 
 
 @pytest.mark.parametrize("basis", ["legendre", "chebyshev", "powers"])
@@ -149,6 +162,13 @@ def test_a_network_of_fixed_shape_is_fitted_and_the_one_given_stays():
     assert found.error < 1e-10
     assert found.network(x).detach().sub(y).abs().max() < 1e-9
     assert all(map(torch.equal, before, network.parameters()))
+
+
+def test_too_few_rows_are_refused():
+    _, x = rows(9, 1)
+    with pytest.raises(ValueError, match="at least 10"):
+        fit_noise_free(KAN([1, 1], "slaf"), x, x)
+    assert KANRegressor(edge="slaf", random_state=0).fit(x, x[:, 0]).n_parameters_ > 0
 
 
 def test_the_same_seed_gives_the_same_bits():

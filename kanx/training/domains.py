@@ -10,6 +10,7 @@ from kanx.network import KAN
 
 # room on both sides of the values seen, as a share of their range: new rows go a little further
 INPUT_MARGIN, HIDDEN_MARGIN = 0.01, 0.05
+WIDE = 0.7  # share of a domain that the values have to fill
 
 
 def widen_inputs(network: KAN) -> None:
@@ -25,7 +26,7 @@ def widen_inputs(network: KAN) -> None:
                 bundle.set_domain(bundle.lower - room, bundle.upper + room)
 
 
-def place_hidden(network: KAN, x: Tensor) -> None:
+def place_hidden(network: KAN, x: Tensor) -> bool:
     """Move the domains of polynomial edges on hidden nodes to the values there, in place.
 
     The curves stay what they are: a polynomial is one of the same degree on every interval.
@@ -37,21 +38,31 @@ def place_hidden(network: KAN, x: Tensor) -> None:
     network : KAN
         Its polynomials are continued by their own formula (``extrapolate="family"``).
     x : Tensor, (rows, in)
+
+    Returns
+    -------
+    bool
+        Whether a domain was moved.
     """
-    h = x
+    h, moved = x, False
     with torch.no_grad():
         for index, (layer, nodes) in enumerate(zip(network.layers, network.nodes, strict=True)):
             if index:
-                _place_layer(layer, h)
+                moved = _place_layer(layer, h) or moved
             h = nodes(layer(h))
+    return moved
 
 
-def _place_layer(layer: KANLayer, h: Tensor) -> None:
+def _place_layer(layer: KANLayer, h: Tensor) -> bool:
+    moved = False
     for bundle, columns in zip(layer.bundles, layer.columns, strict=True):
         if not isinstance(bundle, SLAF):
             continue
         own = h[:, columns]
         lowest, highest = own.amin(0), own.amax(0)
+        inside = (bundle.lower <= lowest) & (highest <= bundle.upper)
+        if bool((inside & (highest - lowest > WIDE * (bundle.upper - bundle.lower))).all()):
+            continue
         room = HIDDEN_MARGIN * (highest - lowest)
         # a node that does not vary keeps an interval that has a width
         room = room.clamp_min(1e-6 * (1 + highest.abs()))
@@ -61,6 +72,8 @@ def _place_layer(layer: KANLayer, h: Tensor) -> None:
             if layer.bias is not None:
                 layer.bias.add_((bundle.coefficients[0] * bundle.mask).sum(0))
                 bundle.coefficients[0] = 0
+            moved = True
+    return moved
 
 
 def _move(bundle: SLAF, lower: Tensor, upper: Tensor) -> None:

@@ -1,8 +1,8 @@
-"""Levenberg-Marquardt without a penalty, down to rounding."""
+"""Levenberg-Marquardt down to rounding, with a penalty that vanishes with the residual."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
 
 from kanx.training.separable import Point, SeparableProblem, decompose
 
@@ -10,10 +10,23 @@ ROUNDING = 1e-15  # root mean square residual, relative to the target's, that no
 LEAST_DAMPING = 1e-15  # relative to the largest squared singular value
 
 
+@dataclass(frozen=True)
+class Descent:
+    """Where a descent ended, and the penalty to go on with."""
+
+    point: Point
+    penalty: float
+
+
 def descend(
-    problem: SeparableProblem, point: Point, *, iterations: int, tol: float = 0.05
-) -> Point:
-    r"""Lower the sum of squares by damped Gauss-Newton steps, at most `iterations` of them.
+    problem: SeparableProblem, penalty: float, *, iterations: int, tol: float = 0.02
+) -> Descent:
+    r"""Lower the penalised sum of squares by damped Gauss-Newton steps from the present place.
+
+    The penalty follows the residual: with the variance :math:`\sigma^2` of the residuals and
+    that of the whitened coordinates, :math:`s^2`, it is :math:`\lambda = \sigma^2 / s^2`, the
+    ratio that a common prior of all coordinates would have. Where the network can be exact it
+    vanishes together with the residual; elsewhere it keeps curves from running wild between rows.
 
     The singular values of the Jacobian give the step at every damping and stay accurate where
     normal equations, which square them, would be singular.
@@ -22,10 +35,11 @@ def descend(
     ----------
     problem : SeparableProblem
         Left at the result.
-    point : Point
+    penalty : float
+        To start with; 0 stays 0.
     iterations : int
-        Largest number of Jacobians.
-    tol : float, default=0.05
+        Largest number of steps.
+    tol : float, default=0.02
         Stop when three steps in a row lower the sum of squares by less than this share each.
 
     References
@@ -33,53 +47,50 @@ def descend(
     Nielsen: Damping parameter in Marquardt's method, IMM-REP-1999-05 (how the damping changes).
     """
     floor = ROUNDING**2 * (problem.y @ problem.y).item()
-    damping, slow = None, 0
+    point = problem.start(penalty)
+    damping, slow = 1e-3, 0
     for _ in range(iterations):
-        if point.value <= floor or not bool(problem.inner.any()):
+        if point.squares <= floor or not (problem.inner.any() or penalty):
             break
-        step = _Steps(point)
-        damping = 1e-3 if damping is None else damping
-        trial, damping = _improved(problem, point, step, damping)
+        before = point.squares
+        penalty = _penalty(problem, point, penalty)
+        if bool(problem.inner.any()):
+            trial, damping = _improved(problem, point, penalty, damping)
+        else:
+            trial = problem.at(point.w, penalty)
         if trial is None:
-            problem.at(point.w)
+            problem.at(point.w, penalty)
             break
-        slow = slow + 1 if trial.value > (1 - tol) * point.value else 0
         point = trial
+        slow = slow + 1 if point.squares > (1 - tol) * before else 0
         if slow == 3:
             break
-    return point
+    return Descent(point, penalty)
+
+
+def _penalty(problem: SeparableProblem, point: Point, present: float) -> float:
+    """Return the most likely penalty, not more than the present one."""
+    noise = point.squares / len(point.residual)
+    spread = point.size / problem.parameters
+    return min(present, noise / max(spread, 1e-300))
 
 
 def _improved(
-    problem: SeparableProblem, point: Point, steps: _Steps, damping: float
+    problem: SeparableProblem, point: Point, penalty: float, damping: float
 ) -> tuple[Point | None, float]:
     """Return the first point that is better, and the damping for the step after it."""
-    growth = 2.0
+    values, right, target = decompose(*problem.system(point, penalty))
+    squares, value, growth = values**2, point.value(penalty), 10.0
     while damping < 1e8:
-        step, promise = steps.at(damping)
+        shift = damping * squares[0]
         w = point.w.clone()
-        w[problem.inner] += step
-        trial = problem.at(w)
-        gain = point.value - trial.value
+        w[problem.inner] += right.mT @ (values / (squares + shift) * target)
+        trial = problem.at(w, penalty)
+        gain = value - trial.value(penalty)
         if gain > 0:
-            ratio = gain / max(promise, 1e-300)
-            factor = max(0.1, 1 - (2 * ratio - 1) ** 3)
+            kept = shift / (squares + shift)
+            promise = (target**2 * (1 - kept**2)).sum().item()
+            factor = max(0.1, 1 - (2 * gain / max(promise, 1e-300) - 1) ** 3)
             return trial, max(damping * factor, LEAST_DAMPING)
         damping, growth = max(damping, LEAST_DAMPING) * growth, 2 * growth
     return None, damping
-
-
-class _Steps:
-    """Steps from one point at any damping, from one singular value decomposition."""
-
-    def __init__(self, point: Point) -> None:
-        self.values, self.right, self.target = decompose(point.jacobian, point.residual)
-
-    def at(self, damping: float) -> tuple[Tensor, float]:
-        """Return the step, and how much it lowers the sum of squares of the linear model."""
-        squares = self.values**2
-        shift = damping * squares[0]
-        weights = self.values / (squares + shift)
-        step = self.right.mT @ (weights * self.target)
-        kept = shift / (squares + shift)
-        return step, (self.target**2 * (1 - kept**2)).sum().item()

@@ -18,12 +18,14 @@ from kanx.training.rows import seeded
 from kanx.training.separable import SeparableProblem
 from kanx.training.starts import random_start
 
-# degrees at which there are random starts, with their number, and those gone on to
-STARTS = {2: 2, 5: 8}
-DEGREES = (5, 9, 15, 24, 36, 54)
-STEPS_OF_A_START, STEPS = 16, 40
+# degrees at which there are random starts, and those gone on to
+LOWEST, LOW = 2, 5
+STARTS_AT_LOWEST = 2
+DEGREES = (LOW, 9, 15, 24, 36, 54)
+STEPS_OF_A_START, STEPS = 16, 60
+FIRST_PENALTY = 1e-3  # of a random start, for a target of unit variance
 ROWS_PER_PARAMETER = 3
-HELD_OUT = 5  # one row in so many
+HELD_OUT, FEWEST_ROWS = 5, 10  # one row in so many is held out
 MOST_PARAMETERS = 500
 HELPS = 0.9  # share of the error that a higher degree has to come down to
 ROUNDING = 1e-13  # error that is not worth another step
@@ -42,11 +44,14 @@ class NoiseFree:
         Largest degree of its polynomials.
     error : float
         Root mean square error of rows held out, in deviations of the target.
+    penalty : float
+        That it was fitted with; see `descend`.
     """
 
     network: KAN
     degree: int
     error: float
+    penalty: float
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ def fit_noise_free(
     weight: Tensor | None = None,
     *,
     random_state: int = 0,
+    starts: int = 8,
     branches: int = 2,
 ) -> NoiseFree:
     r"""Fit a network of fixed shape to data without noise, as closely as rounding allows.
@@ -93,12 +99,25 @@ def fit_noise_free(
     y : Tensor, (rows, outputs), float64
     weight : Tensor, (rows,), optional
     random_state : int, default=0
+    starts : int, default=8
+        Random starts at a low degree at most; fewer once the lowest minimum is found twice.
     branches : int, default=2
-        Minima of the lowest degrees that are followed at most.
+        Minima that are followed to higher degrees at most.
+
+    Raises
+    ------
+    ValueError
+        If fewer rows than `FEWEST_ROWS` have a weight.
     """
     weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
-    search = _Search(network, Rows(x, y, weight)[weight > 0], random_state)
-    for candidate in search.starts()[:branches]:
+    rows = Rows(x, y, weight)[weight > 0]
+    if len(rows.x) < FEWEST_ROWS:
+        raise ValueError(
+            f"a noise-free fit holds rows out and needs at least {FEWEST_ROWS} with a weight above "
+            f"zero, got {len(rows.x)}"
+        )
+    search = _Search(network, rows, random_state)
+    for candidate in search.start(starts)[:branches]:
         search.follow(candidate)
         if search.best.error < ROUNDING:
             break
@@ -151,15 +170,18 @@ class _Search:
         """What has the smallest error."""
         return min(self.met, key=lambda found: found.error)
 
-    def starts(self) -> list[NoiseFree]:
+    def start(self, starts: int) -> list[NoiseFree]:
         """Fit random starts at low degrees; return different minima of the highest of these."""
         if len(self.template.layers) == 1:  # one minimum, at every degree
             return [self.fit(self._random(DEGREES[0], 0))]
         found: list[NoiseFree] = []
-        for degree, count in STARTS.items():
+        for degree, count in ((LOWEST, min(starts, STARTS_AT_LOWEST)), (LOW, starts)):
             if degree > self.highest and found:
                 break
-            fits = [self.fit(at_degree(self.best.network, self.template, degree))] if found else []
+            fits = []
+            if found:
+                grown = at_degree(found[0].network, self.template, degree)
+                fits = [self.fit(grown, found[0].penalty)]
             for start in range(count):
                 fits.append(self.fit(self._random(degree, start)))
                 lowest = min(fit.error for fit in fits)
@@ -181,19 +203,23 @@ class _Search:
             size = grown.n_parameters
             if size > min(self.seen.y.numel() / ROWS_PER_PARAMETER, MOST_PARAMETERS):
                 break
-            fit = self.fit(grown, STEPS)
+            fit = self.fit(grown, candidate.penalty, STEPS)
             in_vain = in_vain + 1 if fit.error > HELPS * candidate.error else 0
             candidate = fit
             # one layer costs little, and an oscillation shows only when the degree is high enough
             if in_vain == 2 and len(self.template.layers) > 1:
                 break
 
-    def fit(self, network: KAN, iterations: int = STEPS_OF_A_START) -> NoiseFree:
+    def fit(
+        self, network: KAN, penalty: float | None = None, iterations: int = STEPS_OF_A_START
+    ) -> NoiseFree:
         """Descend from where a network is, in place."""
-        self._descend(network, self.seen, iterations)
+        if penalty is None:  # one layer has no way to run wild that a lower degree would not show
+            penalty = FIRST_PENALTY * self.scale**2 if len(network.layers) > 1 else 0.0
+        penalty = self._descend(network, self.seen, penalty, iterations)
         with torch.no_grad():
             error = self.held_out.error(network(self.held_out.x)) / self.scale
-        fit = NoiseFree(network, largest_degree(network), error)
+        fit = NoiseFree(network, largest_degree(network), error, penalty)
         self.met.append(fit)
         return fit
 
@@ -202,12 +228,12 @@ class _Search:
         if self.best.error < ROUNDING:
             return self.best
         network = copy.deepcopy(self.best.network)
-        self._descend(network, self.rows, STEPS_OF_A_START)
+        self._descend(network, self.rows, self.best.penalty, STEPS_OF_A_START)
         return replace(self.best, network=network)
 
-    def _descend(self, network: KAN, rows: Rows, iterations: int) -> None:
+    def _descend(self, network: KAN, rows: Rows, penalty: float, iterations: int) -> float:
         problem = SeparableProblem(network, rows.x, rows.y, rows.weight)
-        descend(problem, problem.start(), iterations=iterations)
+        return descend(problem, penalty, iterations=iterations).penalty
 
     def _random(self, degree: int, start: int) -> KAN:
         network = at_degree(self.template, self.template, degree)

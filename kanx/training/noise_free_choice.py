@@ -15,7 +15,14 @@ from kanx.training.climb import NOISE_RANGE, PRECISION_RANGE, Climb
 from kanx.training.evidence import Fit
 from kanx.training.least_squares import descend
 from kanx.training.losses import Gaussian
-from kanx.training.noise_free import DEGREES, ROUNDING, STEPS, NoiseFree, fit_noise_free
+from kanx.training.noise_free import (
+    DEGREES,
+    FEWEST_ROWS,
+    ROUNDING,
+    STEPS,
+    NoiseFree,
+    fit_noise_free,
+)
 from kanx.training.selection import MANY_ROWS, Task
 from kanx.training.separable import SeparableProblem
 
@@ -39,7 +46,8 @@ def without_noise(task: Task, widths: Sequence[Width] | None, skip: bool) -> Fit
         Whether there are direct curves where widths are given; the shapes that are tried have none.
     """
     specs = [*task.edges, task.hidden_edge]
-    if not isinstance(task.loss, Gaussian) or not all(_is_free(spec) for spec in specs):
+    possible = isinstance(task.loss, Gaussian) and int((task.weight > 0).sum()) >= FEWEST_ROWS
+    if not possible or not all(_is_free(spec) for spec in specs):
         return None
     task = replace(
         task,
@@ -65,7 +73,7 @@ def without_noise(task: Task, widths: Sequence[Width] | None, skip: bool) -> Fit
         return None
     if len(task.x) > MANY_ROWS:
         problem = SeparableProblem(best.network, task.x, task.y, task.weight)
-        descend(problem, problem.start(), iterations=STEPS)
+        descend(problem, best.penalty, iterations=STEPS)
     return as_fit(best.network, task)
 
 

@@ -1,8 +1,9 @@
-"""Unpenalised least squares of a network, its linear output layer eliminated."""
+"""Least squares of a network, its linear output layer eliminated."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,32 +19,42 @@ RANK = 1e-13  # singular values below this share of the largest count as zero
 
 @dataclass(frozen=True)
 class Point:
-    """A place in the space of coordinates, with all that a step from it needs.
+    """A place in the space of coordinates.
 
     Attributes
     ----------
     w : Tensor, (size,)
         The linear coordinates are optimal given the others.
-    value : float
-        Weighted sum of squared residuals.
     residual : Tensor, (rows * outputs,)
         Weighted; ``y - f``.
-    jacobian : Tensor, (rows * outputs, inner)
-        Of the outputs by the inner coordinates, orthogonal to what the linear ones can draw.
     """
 
     w: Tensor
-    value: float
     residual: Tensor
-    jacobian: Tensor
+
+    @cached_property
+    def squares(self) -> float:
+        """Weighted sum of squared residuals; NaN counts as infinite."""
+        value = (self.residual @ self.residual).item()
+        return value if value == value else float("inf")
+
+    @cached_property
+    def size(self) -> float:
+        """Sum of the squared coordinates."""
+        return (self.w @ self.w).item()
+
+    def value(self, penalty: float) -> float:
+        """Return what is minimised."""
+        return self.squares + penalty * self.size
 
 
 class SeparableProblem:
-    r"""Evaluate :math:`\sum_n \omega_n |y_n - f(x_n; w)|^2` over a network's coordinates.
+    r"""Evaluate :math:`\sum_n \omega_n |y_n - f(x_n; w)|^2 + \lambda |w|^2` of a network.
 
-    Up to one hidden layer the coordinates of the curves that end at the output enter linearly.
+    The coordinates of the curves that end at adding nodes of the output enter linearly.
     They are solved for exactly wherever the others stand (variable projection), and the Jacobian
-    of the others is projected onto what they leave (Kaufman's approximation).
+    of the others is projected onto what they leave (Kaufman's approximation). The coordinates are
+    the whitened ones, see `Coordinates`.
 
     Parameters
     ----------
@@ -52,8 +63,8 @@ class SeparableProblem:
     x : Tensor, (rows, in)
     y : Tensor, (rows, outputs)
     weight : Tensor, (rows,)
-    separate : bool, optional
-        Whether to eliminate the linear coordinates; by default up to one hidden layer.
+    separate : bool, default=True
+        Whether to eliminate the linear coordinates.
 
     References
     ----------
@@ -63,7 +74,7 @@ class SeparableProblem:
     """
 
     def __init__(
-        self, network: KAN, x: Tensor, y: Tensor, weight: Tensor, separate: bool | None = None
+        self, network: KAN, x: Tensor, y: Tensor, weight: Tensor, separate: bool = True
     ) -> None:
         self.network, self.x = network, x
         self.coordinates = Coordinates(network)
@@ -71,42 +82,55 @@ class SeparableProblem:
         self.coordinates.freeze(self.linearisation.uninformed())
         self.root = weight.sqrt().unsqueeze(-1).expand_as(y).flatten()
         self.y = y.flatten() * self.root
-        depth = len(network.layers)
-        separate = depth <= 2 if separate is None else separate
-        living = self.coordinates.alive()
-        self.linear = living & linear_coordinates(self.coordinates) & separate
-        self.inner = living & ~self.linear
-        self.parameters = int(living.sum())
-        self._moves = separate and depth > 1
+        self.living = self.coordinates.alive()
+        self.linear = self.living & linear_coordinates(self.coordinates) & separate
+        self.inner = self.living & ~self.linear
+        self._linear = self.linear[self.living]
+        self.parameters = int(self.living.sum())
+        self._moves = separate and len(network.layers) > 1
 
-    def start(self) -> Point:
+    def start(self, penalty: float = 0.0) -> Point:
         """Return the network's present place."""
-        return self.at(self.coordinates.read() * self.coordinates.alive())
+        return self.at(self.coordinates.read() * self.living, penalty)
 
-    def at(self, w: Tensor) -> Point:
+    def at(self, w: Tensor, penalty: float = 0.0) -> Point:
         """Evaluate the inner coordinates of ``w``; the linear ones are solved for."""
         self.coordinates.write(w)
         if self._moves:  # the optimum is the same on any interval, its rounding error is not
-            place_hidden(self.network, self.x)
-            w = self.coordinates.read()
-        if bool(self.linear.any()):
-            f, jacobian = self._weighted(w)
-            design = jacobian[:, self.linear]
-            w = w.clone()
-            w[self.linear] += least_squares(design, self.y - f)
-            self.coordinates.write(w)
+            w = self.coordinates.read() if place_hidden(self.network, self.x) else w
         f, jacobian = self._weighted(w)
-        residual = self.y - f
-        value = (residual @ residual).item()
-        own = jacobian[:, self.inner]
-        if bool(self.linear.any()) and own.shape[1]:
-            basis, _ = torch.linalg.qr(jacobian[:, self.linear])
+        if bool(self._linear.any()):
+            design = jacobian[:, self._linear]
+            w = w.clone()
+            others = f - design @ w[self.linear]
+            w[self.linear] = ridge(design, self.y - others, penalty)
+            f = others + design @ w[self.linear]
+            self.coordinates.write(w)
+        return Point(w, self.y - f)
+
+    def system(self, point: Point, penalty: float) -> tuple[Tensor, Tensor]:
+        """Return the linear least squares of a step of the inner coordinates.
+
+        The rows of the data and those of the penalty, orthogonal to all that the linear
+        coordinates can do: a matrix ``(rows, inner)`` and a target ``(rows,)``.
+        """
+        root = penalty**0.5
+        count = self.parameters
+        self.coordinates.write(point.w)
+        jacobian = self._weighted(point.w)[1]
+        matrix = torch.cat([jacobian, root * torch.eye(count, dtype=torch.float64)])
+        target = torch.cat([point.residual, -root * point.w[self.living]])
+        own = matrix[:, ~self._linear]
+        if bool(self._linear.any()):
+            basis, _ = torch.linalg.qr(matrix[:, self._linear])
             own = own - basis @ (basis.mT @ own)
-        return Point(w, value if value == value else float("inf"), residual, own)
+        return own, target
 
     def _weighted(self, w: Tensor) -> tuple[Tensor, Tensor]:
         f, jacobian = self.linearisation.jacobian(w)
-        return f.flatten() * self.root, jacobian.flatten(0, 1) * self.root.unsqueeze(-1)
+        return f.flatten() * self.root, jacobian.flatten(0, 1)[
+            :, self.living
+        ] * self.root.unsqueeze(-1)
 
 
 def linear_coordinates(coordinates: Coordinates) -> Tensor:
@@ -132,9 +156,10 @@ def decompose(matrix: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return values, right, left.mT @ (basis.mT @ target)
 
 
-def least_squares(design: Tensor, target: Tensor) -> Tensor:
-    """Return the shortest least-squares solution; infinite numbers give zero."""
+def ridge(design: Tensor, target: Tensor, penalty: float) -> Tensor:
+    """Minimise ``|target - design w|^2 + penalty |w|^2``; infinite numbers give zero."""
     if not bool(torch.isfinite(design).all() & torch.isfinite(target).all()):
         return design.new_zeros(design.shape[1])
     values, right, own = decompose(design, target)
-    return right.mT @ torch.where(values > RANK * values[0], own / values, 0.0)
+    weights = values / (values**2 + penalty).clamp_min(1e-300)
+    return right.mT @ torch.where(values > RANK * values[0], weights * own, 0.0)

@@ -84,7 +84,7 @@ def toy_runs(seeds):
     """Yield (name, noise, seed, case, fresh rows) of the toy laws."""
     for name in TOYS:
         for noise in TOY_NOISES:
-            for seed in range(seeds):
+            for seed in range(seeds if noise == 0 else max(1, seeds // 4)):
                 yield name, noise, seed, toy(name, ROWS, seed), toy(name, ROWS, 10_000 + seed)[1:3]
 
 

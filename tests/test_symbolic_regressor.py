@@ -186,3 +186,117 @@ def test_clone_keeps_the_options():
 @pytest.mark.filterwarnings("ignore:Skipping check")
 def test_scikit_learn_accepts_the_estimator():
     check_estimator(SymbolicRegressor(max_time=2, random_state=0))
+
+
+def test_the_progress_names_the_best_formula_so_far():
+    from sklearn.utils._testing import ignore_warnings
+
+    names = []
+
+    class Listener:
+        """Write down the names of the tasks."""
+
+        def setup(self, estimator, context):
+            """Nothing to prepare."""
+
+        def on_fit_task_begin(self, estimator, context):
+            names.append(context.task_name)
+
+        def on_fit_task_end(self, estimator, context):
+            """Nothing to add."""
+
+        def teardown(self, estimator, context):
+            """Nothing to close."""
+
+    X, y = law("decay", n=200, noise=0.01)
+    with ignore_warnings():
+        SymbolicRegressor(max_time=3, random_state=0).set_callbacks(Listener()).fit(X, y)
+    assert names[0] == "fit"
+    assert any("exp(" in name for name in names)
+
+
+def test_an_interrupt_while_polishing_keeps_the_formula(monkeypatch):
+    import kanx.discovery.report as report
+
+    calls = []
+
+    def interrupt(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return arguments[1]
+
+    monkeypatch.setattr(report, "polish", interrupt)
+    X, y = law("decay", n=200)
+    model = SymbolicRegressor(max_time=20, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.9
+    assert any("the polishing was interrupted" in note for note in model.formula_.notes)
+
+
+@pytest.mark.slow
+def test_several_targets_in_processes_are_those_of_one_process():
+    X, y = law("monomial", n=100)
+    targets = np.c_[y, X[:, 0] + X[:, 1]]
+    fits = [
+        SymbolicRegressor(max_time=60, n_jobs=n_jobs, random_state=0).fit(X, targets)
+        for n_jobs in (None, 2)
+    ]
+    assert [f.expr for f in fits[0].formula_] == [f.expr for f in fits[1].formula_]
+
+
+@pytest.mark.slow
+def test_thirty_dummy_variables_with_noise_are_dropped():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(1, 3, (500, 33))
+    y = X[:, 4] * X[:, 7] ** 2 / X[:, 11]
+    y += 0.01 * y.std() * rng.normal(size=500)
+    formula = SymbolicRegressor(max_time=40, random_state=0).fit(X, y).formula_
+    assert formula.used_names == ("x4", "x7", "x11")
+
+
+def test_twenty_rows_with_noise_and_sign_changes_do_no_harm():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 3))
+    y = X[:, 0] * X[:, 1] + 0.1 * rng.normal(size=20)
+    y[3] = 0.0
+    model = SymbolicRegressor(max_time=4, random_state=0).fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+    assert model.formula_.status == "approximate"
+
+
+def test_a_million_rows_are_subsampled_and_said_so():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(1, 3, (1_000_000, 2))
+    model = SymbolicRegressor(max_time=20, random_state=0).fit(X, X[:, 0] / X[:, 1])
+    assert str(model.formula_.expr) == "x0/x1"
+    assert any("the search used 3000 of 1000000 rows" in n for n in model.formula_.notes)
+
+
+def test_strongly_correlated_inputs_do_no_harm():
+    rng = np.random.default_rng(0)
+    a = rng.uniform(1, 3, 400)
+    X = np.c_[a, a * (1 + 0.01 * rng.normal(size=400)), rng.uniform(1, 3, 400)]
+    y = X[:, 0] * X[:, 2] + 0.01 * rng.normal(size=400)
+    model = SymbolicRegressor(max_time=5, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.999
+
+
+def test_rows_of_weight_zero_do_not_count():
+    X, y = law("monomial", n=120)
+    spoiled = np.r_[y[:100], np.full(20, 77.0)]
+    weight = np.r_[np.ones(100), np.zeros(20)]
+    model = SymbolicRegressor(max_time=20, random_state=0).fit(X, spoiled, sample_weight=weight)
+    assert str(model.formula_.expr) == "x0*x1**2/x2"
+
+
+def test_no_formula_is_larger_than_allowed():
+    X, y = law("quotient", noise=0.01)
+    model = SymbolicRegressor(max_time=5, max_complexity=5, random_state=0).fit(X, y)
+    assert max(model.front_["complexity"]) <= 6
+
+
+def test_every_row_of_the_front_is_one_line():
+    X, y = law("distance", n=200)
+    front = SymbolicRegressor(max_time=10, random_state=0).fit(X, y).front_
+    assert not any("\n" in text for column in ("formula", "constants") for text in front[column])
+    assert len(str(front).splitlines()) <= len(front) + 3

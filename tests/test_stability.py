@@ -97,4 +97,4 @@ def test_shares_along_paths_that_mislead_are_noted():
     view = kanx.explain(net, x)
     assert view.importances.features[0, 0] > 0.8
     np.testing.assert_allclose(view.interactions.features[:, 0], [0.2, 0.8], atol=0.03)
-    assert any("through x0" in note and "interactions.features" in note for note in view.notes)
+    assert any("through x0" in note and "analysis of variance" in note for note in view.notes)

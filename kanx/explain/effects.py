@@ -17,8 +17,8 @@ from kanx.network import KAN
 from kanx.tables import Column
 
 DRAWS = 12
-BACKGROUND = 24
-POINTS_FOR_ERRORS = 12
+BACKGROUND = 16
+POINTS_FOR_ERRORS = 10
 EFFECT_LAYER = -1
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -36,18 +38,17 @@ class Importances:
     ----------
     features : ndarray, (in, outputs)
         Share of every input.
-    features_std : ndarray, (in, outputs)
-        Standard deviation over the posterior; NaN where the model has none.
     nodes : list of ndarray, (nodes, outputs) each
         Share of every node: inputs, hidden layers, outputs (which have 1, or 0 for the others).
     edges : list of ndarray, (in, out, outputs) each
         Share of every edge, by layer of ``network.all_layers``.
-    edges_std : list of ndarray, (in, out, outputs) each
     names : list of str
         Of the inputs.
     target_names : list of str
     edge_names : list of (list of str, list of str)
         Names of the sources and of the targets of every layer's edges.
+    spreads : callable
+        Computes the errors of `features` and of `edges` when they are asked for.
 
     References
     ----------
@@ -56,13 +57,26 @@ class Importances:
     """
 
     features: Array
-    features_std: Array
     nodes: list[Array]
     edges: list[Array]
-    edges_std: list[Array]
     names: list[str]
     target_names: list[str]
     edge_names: list[tuple[list[str], list[str]]]
+    spreads: Callable[[], list[Array]] = field(repr=False, compare=False)
+
+    @cached_property
+    def _spreads(self) -> list[Array]:
+        return self.spreads()
+
+    @property
+    def features_std(self) -> Array:
+        """Standard deviation of `features` over the posterior; NaN where the model has none."""
+        return self._spreads[0]
+
+    @property
+    def edges_std(self) -> list[Array]:
+        """Standard deviation of `edges` over the posterior; NaN where the model has none."""
+        return self._spreads[1:]
 
     def ranking(self, output: int | None = None) -> list[int]:
         """Return the inputs, the most important first; over all outputs by default."""
@@ -102,12 +116,6 @@ def read_importances(subject: Subject, random_state: int = 0) -> Importances:
     """Compute the shares over the rows, with errors from draws of the posterior."""
     network = subject.network
     nodes, edges = shares(network, subject.x)
-    few = subject.x[:: max(1, len(subject.x) // ROWS_FOR_ERRORS)]
-    spread = posterior_deviations(
-        subject, lambda moved: _features_and_edges(moved, few), POSTERIOR_DRAWS, random_state
-    )
-    if spread is None:
-        spread = [torch.full_like(part, float("nan")) for part in [nodes[0], *edges]]
     depth = len(network.layers)
     names = [
         (node_names(subject, 0 if k == depth else k), sum_names(subject, k))
@@ -115,13 +123,12 @@ def read_importances(subject: Subject, random_state: int = 0) -> Importances:
     ]
     return Importances(
         nodes[0].numpy(),
-        spread[0].numpy(),
         [share.numpy() for share in nodes],
         [share.numpy() for share in edges],
-        [part.numpy() for part in spread[1:]],
         subject.names,
         subject.target_names,
         names,
+        partial(_spreads, subject, random_state),
     )
 
 
@@ -183,6 +190,18 @@ def _to_sums(network: KAN, layer: int, sums: Tensor, share: Tensor) -> Tensor:
         pieces.append(part[:, None] * share[nodes.sums + k])
         start += arity
     return torch.cat(pieces)
+
+
+def _spreads(subject: Subject, random_state: int) -> list[Array]:
+    """Return the posterior deviations of the shares of inputs and of edges, over a few rows."""
+    few = subject.x[:: max(1, len(subject.x) // ROWS_FOR_ERRORS)]
+    found = posterior_deviations(
+        subject, lambda moved: _features_and_edges(moved, few), POSTERIOR_DRAWS, random_state
+    )
+    if found is None:
+        shapes = _features_and_edges(subject.network, few)
+        found = [torch.full_like(part, float("nan")) for part in shapes]
+    return [part.numpy() for part in found]
 
 
 def _features_and_edges(network: KAN, x: Tensor) -> list[Tensor]:

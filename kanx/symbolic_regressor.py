@@ -52,8 +52,8 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     max_rows : int, default=3000
         Most rows of the search; of larger tables a random part is searched.
     backend : {"kanx", "operon"}, default="kanx"
-        With ``"operon"``, genetic programming (``pip install pyoperon``) uses the time that is
-        left where no law is found, on the columns and on the groups that act together.
+        With ``"operon"``, genetic programming (``pip install pyoperon``) gets half of the time
+        where no law is found in the other half, on the columns and the groups that act together.
     n_jobs : int, optional
         Processes for several targets, as in joblib.
     random_state : int, RandomState or None

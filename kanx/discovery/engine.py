@@ -34,6 +34,7 @@ MOST_DIMENSIONS = 3
 MOST_AXES = 6
 MOST_POLYNOMIAL_TERMS = 16
 EXPONENT_BIC = 3.0  # of a simple rational
+MOST_GROUPED = 2  # hypotheses whose groups a genetic search is given
 MOST_QUOTIENTS = 8  # hypotheses whose coordinates are tried for exact quotients
 RIVAL_BIC = 12.0  # hypotheses this close to the best are all tried before the search may stop
 
@@ -103,6 +104,7 @@ class Search:
     archive: Archive = field(init=False)
     notes: list[str] = field(init=False, default_factory=list)
     best_score: float | None = field(init=False, default=None)
+    hypotheses: list[Hypothesis] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.archive = Archive(self.data, self.max_complexity, penalty=self.penalty)
@@ -121,6 +123,17 @@ class Search:
         except np.linalg.LinAlgError as error:
             self.notes.append(f"the search ended early: {error}; this is the best formula so far")
         return self.archive
+
+    def group_trees(self) -> list[Tree]:
+        """Return the groups and gates of the best hypotheses, those of one input left out."""
+        found: dict[Tree, None] = {}
+        for hypothesis in self.hypotheses[:MOST_GROUPED]:
+            coordinates = hypothesis.search.coordinates.positive
+            for reduction in hypothesis.reductions[:1]:
+                for exponents in (reduction.gate, *reduction.groups):
+                    if sum(e != 0 for e in exponents) > 1:
+                        found[monomial(exponents, coordinates)] = None
+        return list(found)
 
     def _is_solved(self) -> bool:
         """Return whether nothing but rounding or noise is left, and no hypothesis promises more."""
@@ -146,6 +159,7 @@ class Search:
         for coordinates in self._merged_coordinates():
             hypotheses += self._hypotheses(coordinates, LINKS[0])
         hypotheses.sort(key=lambda h: h.score)
+        self.hypotheses = hypotheses
         self.best_score = min((h.score for h in hypotheses), default=np.inf)
         if hypotheses and not hypotheses[0].is_noisy:
             yield from self._quotients(hypotheses[:MOST_QUOTIENTS])

@@ -48,7 +48,7 @@ class Options:
     dimensions : mapping of str to dict, optional
         The same as dimensions; None if no units were given.
     backend : {"kanx", "operon"}
-        Whether a genetic search takes over where the structured one leaves misfit.
+        Whether a genetic search takes the second half of the time where misfit is left.
     """
 
     max_time: float = 60.0
@@ -115,12 +115,16 @@ def find_law(
 
 
 def run(search: Search, options: Options) -> Archive:
-    """Run a search, and the genetic one where it was asked for and misfit is left."""
-    archive = search.run()
-    if options.backend == "operon" and not archive.is_solved():
-        from kanx.discovery.operon import search_with_operon
+    """Run a search, and in the second half the genetic one if asked for and misfit is left."""
+    if options.backend != "operon":
+        return search.run()
+    from kanx.discovery.operon import search_with_operon
 
-        search_with_operon(search)
+    whole = search.deadline
+    search.deadline = Deadline(whole.remaining / 2)
+    archive = search.run()
+    if not archive.is_solved():
+        search_with_operon(search, whole)
     return archive
 
 

@@ -30,19 +30,22 @@ _OPERATIONS: dict[type[ast.operator], Callable[[sp.Expr, sp.Expr], sp.Expr]] = {
 }
 
 
-def parse_formula(text: str, names: Collection[str], unknown: bool = False) -> sp.Expr:
+def parse_formula(
+    text: str, names: Collection[str], unknown: bool = False, exact: bool = True
+) -> sp.Expr:
     """Return the expression that a text says.
 
     Parameters
     ----------
     text : str
-        Such as ``"m*c**2 + f(v, m)"``, at most 5000 characters; decimal numbers become exact
-        fractions.
+        Such as ``"m*c**2 + f(v, m)"``, at most 5000 characters.
     names : collection of str
         The names that may occur; they become plain ``sympy.Symbol(name)``.
     unknown : bool
         Whether functions that are not in ``kanx.functions`` may be called; they become undefined
         functions of sympy.
+    exact : bool
+        Whether decimal numbers become exact fractions; floats if not.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def parse_formula(text: str, names: Collection[str], unknown: bool = False) -> s
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "2(x)" warns before it is refused here
             tree = ast.parse(text.strip(), mode="eval").body
-        return _Reader(text, names, unknown).read(tree, 0)
+        return _Reader(text, names, unknown, exact).read(tree, 0)
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"{text[:200]!r} is no formula: {error}") from None
 
@@ -63,8 +66,8 @@ def parse_formula(text: str, names: Collection[str], unknown: bool = False) -> s
 class _Reader:
     """Turn a syntax tree into an expression."""
 
-    def __init__(self, text: str, names: Collection[str], unknown: bool) -> None:
-        self.text, self.names, self.unknown = text[:200], names, unknown
+    def __init__(self, text: str, names: Collection[str], unknown: bool, exact: bool) -> None:
+        self.text, self.names, self.unknown, self.exact = text[:200], names, unknown, exact
 
     def read(self, node: ast.AST, depth: int) -> sp.Expr:
         if depth > MAX_DEPTH:
@@ -91,6 +94,8 @@ class _Reader:
             raise ValueError(f"{self.text!r} holds {value!r:.60}, which is no number")
         if abs(value) >= 10**MAX_DIGITS:
             raise ValueError(f"{self.text!r} holds a number that is too large")
+        if isinstance(value, float) and not self.exact:
+            return sp.Float(value, 17)
         exact = Fraction(str(value))
         return sp.Rational(exact.numerator, exact.denominator)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -171,3 +172,9 @@ def inputs(
         return codes.to(dtype)
     uniform = torch.rand(batch, features, generator=generator, dtype=torch.float64)
     return (reach * (2 * uniform - 1)).to(dtype)
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=label)
+first_case = pytest.mark.parametrize("case", FIRST_CASES, ids=label)
+every_extrapolation = pytest.mark.parametrize("extrapolate", ["linear", "constant", "family"])
+every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

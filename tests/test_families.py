@@ -1,23 +1,26 @@
 """The contract that every registered edge family keeps."""
 
 import copy
-import json
-import pickle
 
 import numpy as np
 import pytest
 import sympy
 import torch
-from contract import CASES, EXAMPLES, FIRST_CASES, IN, OUT, build, example, inputs, label
-from torch.func import functional_call, jacrev, vmap
+from contract import (
+    EXAMPLES,
+    IN,
+    OUT,
+    build,
+    every_case,
+    every_dtype,
+    every_extrapolation,
+    example,
+    first_case,
+    inputs,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kanx.layers import FAMILIES
-
-every_case = pytest.mark.parametrize("case", CASES, ids=label)
-first_case = pytest.mark.parametrize("case", FIRST_CASES, ids=label)
-every_extrapolation = pytest.mark.parametrize("extrapolate", ["linear", "constant", "family"])
-every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
 
 def test_every_registered_family_is_tested():
@@ -25,7 +28,7 @@ def test_every_registered_family_is_tested():
     assert all(FAMILIES[name].name == name for name in FAMILIES)
 
 
-# -- values ------------------------------------------------------------------------------------
+# -- values -----------------------------------------------------------------------------------
 
 
 @every_case
@@ -117,117 +120,7 @@ def test_finite_far_away(case, extrapolate, dtype):
     assert family.slopes(x).isfinite().all()
 
 
-# -- derivatives -------------------------------------------------------------------------------
-
-
-def differentiable(case, extrapolate):
-    family = build(case, extrapolate=extrapolate, shape=(2, 2))
-    x = inputs(case, 3).requires_grad_()
-    parameters = {k: v.detach().clone().requires_grad_() for k, v in family.named_parameters()}
-
-    def value(x, *values):
-        return functional_call(family, dict(zip(parameters, values, strict=True)), x)
-
-    return value, (x, *parameters.values())
-
-
-@every_case
-@every_extrapolation
-def test_gradcheck(case, extrapolate):
-    if example(case).codes:
-        pytest.skip("the derivative by a category code is zero by definition")
-    function, arguments = differentiable(case, extrapolate)
-    assert torch.autograd.gradcheck(function, arguments)
-
-
-@every_case
-@every_extrapolation
-def test_gradgradcheck(case, extrapolate):
-    if example(case).codes:
-        pytest.skip("the derivative by a category code is zero by definition")
-    function, arguments = differentiable(case, extrapolate)
-    assert torch.autograd.gradgradcheck(function, arguments, fast_mode=True)
-
-
-@every_case
-@every_extrapolation
-def test_jacobian_is_the_derivative_by_the_stacked_parameters(case, extrapolate):
-    family = build(case, extrapolate=extrapolate, missing=True)
-    family.mask[0, 1] = 0
-    x = inputs(case, 5)
-    x[1, 0] = torch.nan
-    upstream = torch.randn(5, OUT, generator=torch.Generator().manual_seed(3)).double()
-    values = family.stacked_parameters().detach().clone()
-    assert values.shape == (family.parameters_per_edge, IN, OUT)
-    columns = []
-    step = 1e-5
-    with torch.no_grad():
-        for k in range(values.numel()):
-            shift = torch.zeros(values.numel(), dtype=values.dtype)
-            shift[k] = step
-            family.load_stacked(values + shift.view_as(values))
-            above = family(x)
-            family.load_stacked(values - shift.view_as(values))
-            columns.append(((above - family(x)) / (2 * step) * upstream).sum(1))
-    family.load_stacked(values)
-    torch.testing.assert_close(
-        family.jacobian(x, upstream).detach(), torch.stack(columns, 1), rtol=1e-6, atol=1e-7
-    )
-
-
-@every_case
-@every_extrapolation
-@pytest.mark.parametrize("missing", [False, True])
-def test_slopes_are_the_derivative_by_the_input(case, extrapolate, missing):
-    if example(case).codes:
-        pytest.skip("the derivative by a category code is zero by definition")
-    family = build(case, extrapolate=extrapolate, missing=missing)
-    family.mask[1, 0] = 0
-    x = inputs(case, 8)
-    if missing:
-        x[2, 0] = torch.nan
-    step = 1e-6
-    numeric = (family.curves(x + step) - family.curves(x - step)) / (2 * step)
-    torch.testing.assert_close(family.slopes(x), numeric, rtol=1e-6, atol=1e-6)
-    upstream = torch.randn(8, OUT, generator=torch.Generator().manual_seed(4)).double()
-    x.requires_grad_()
-    (by_autograd,) = torch.autograd.grad((family(x) * upstream).sum(), x)
-    torch.testing.assert_close(family.input_jacobian(x.detach(), upstream), by_autograd)
-
-
-@every_case
-@every_extrapolation
-def test_derivative_at_the_ends_of_the_domain_is_the_one_from_inside(case, extrapolate):
-    if example(case).codes:
-        pytest.skip("codes have no domain")
-    family = build(case, extrapolate=extrapolate)
-    ends = torch.tensor([[-1.0, -1.0], [1.0, 1.0]], dtype=torch.float64, requires_grad=True)
-    slopes = family.slopes(ends.detach())
-    step = torch.tensor([[1e-6], [-1e-6]], dtype=torch.float64)
-    inner = (family.curves(ends + step) - family.curves(ends)) / step.unsqueeze(-1)
-    torch.testing.assert_close(slopes, inner.detach(), rtol=1e-4, atol=1e-4)
-    (by_autograd,) = torch.autograd.grad(family(ends).sum(), ends)
-    torch.testing.assert_close(by_autograd, slopes.sum(-1))
-
-
-@every_case
-def test_per_sample_derivatives_by_torch_func(case):
-    family = build(case)
-    x = inputs(case, 4)
-    parameters = dict(family.named_parameters())
-
-    def single(p, row):
-        return functional_call(family, p, row)
-
-    by_vmap = vmap(single, in_dims=(None, 0))(parameters, x)
-    torch.testing.assert_close(by_vmap, family(x))
-    jacobians = vmap(jacrev(single), in_dims=(None, 0))(parameters, x)
-    for name, value in parameters.items():
-        assert jacobians[name].shape == (4, OUT, *value.shape)
-        assert jacobians[name].isfinite().all()
-
-
-# -- outside the domain ------------------------------------------------------------------------
+# -- outside the domain -----------------------------------------------------------------------
 
 
 @every_case
@@ -300,7 +193,7 @@ def test_moving_the_domain_stretches_the_curves(case, extrapolate):
     torch.testing.assert_close(family.upper, upper.double())
 
 
-# -- fitting -----------------------------------------------------------------------------------
+# -- fitting ----------------------------------------------------------------------------------
 
 
 @every_case
@@ -397,103 +290,7 @@ def test_a_pruned_edge_contributes_nothing(case):
     assert expression is None or sympy.simplify(expression) == 0
 
 
-# -- the rest of torch -------------------------------------------------------------------------
-
-
-@first_case
-def test_compiles_as_one_graph(case):
-    family = build(case, dtype=torch.float32, missing=True)
-    x = inputs(case, 5, dtype=torch.float32)
-    torch._dynamo.reset()
-    compiled = torch.compile(family, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x), family(x), rtol=1e-4, atol=1e-4)
-
-
-@first_case
-def test_exports_with_a_dynamic_batch(case):
-    family = build(case, dtype=torch.float32, missing=True).eval()
-    x = inputs(case, 5, dtype=torch.float32)
-    batch = torch.export.Dim("batch")
-    program = torch.export.export(family, (x,), dynamic_shapes=({0: batch},))
-    more = inputs(case, 9, dtype=torch.float32, seed=9)
-    torch.testing.assert_close(program.module()(more), family(more), rtol=1e-4, atol=1e-4)
-
-
-@every_case
-def test_automatic_mixed_precision(case):
-    family = build(case, dtype=torch.float32)
-    x = inputs(case, 20, dtype=torch.float32)
-    exact = family(x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = family(x)
-        value.float().sum().backward()
-    assert all(p.grad.isfinite().all() for p in family.parameters())
-    size = family.curves(x).abs().sum(1).max().item()
-    assert (value.float() - exact).abs().max() < 0.03 * size
-
-
-@every_case
-def test_copies_and_pickles_are_equal_and_independent(case):
-    family = build(case)
-    x = inputs(case, 5)
-    before = family(x)
-    for twin in (copy.deepcopy(family), pickle.loads(pickle.dumps(family))):
-        torch.testing.assert_close(twin(x), before, rtol=0, atol=0)
-        twin.load_stacked(0 * twin.stacked_parameters() + 1)
-    torch.testing.assert_close(family(x), before, rtol=0, atol=0)
-
-
-@every_case
-@every_dtype
-def test_configuration_and_state_rebuild_the_family(case, dtype):
-    family = build(case, dtype=dtype, extrapolate="constant", missing=True)
-    family.set_domain(torch.tensor([-2.0, -1.0]), torch.tensor([1.0, 3.0]))
-    family.mask[0, 0] = 0
-    config = json.loads(json.dumps(family.config()))
-    twin = FAMILIES[case[0]](IN, OUT, **config).to(dtype).eval()
-    twin.load_state_dict(family.state_dict())
-    x = inputs(case, 5, dtype=dtype)
-    torch.testing.assert_close(twin(x), family(x), rtol=0, atol=0)
-    assert twin.config() == family.config()
-
-
-@every_case
-def test_parameters_stack_and_load(case):
-    family = build(case, missing=True)
-    values = family.stacked_parameters().detach().clone()
-    family.load_stacked(values + 1)
-    torch.testing.assert_close(family.stacked_parameters(), values + 1)
-
-
-@every_case
-def test_a_generator_decides_the_start_and_the_global_one_rests(case):
-    state = torch.random.get_rng_state()
-    first, second = build(case, seed=3), build(case, seed=3)
-    build(case, seed=4)(inputs(case, 3))
-    assert torch.equal(torch.random.get_rng_state(), state)
-    assert torch.equal(first.stacked_parameters(), second.stacked_parameters())
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@every_case
-def test_a_gpu_gives_the_same(case):
-    family = build(case, missing=True)
-    x = inputs(case, 30)
-    twin, far = copy.deepcopy(family).cuda(), x.cuda()
-    upstream = torch.ones(30, OUT, dtype=torch.float64)
-    torch.testing.assert_close(twin(far).cpu(), family(x))
-    torch.testing.assert_close(twin.slopes(far).cpu(), family.slopes(x))
-    jacobian = family.jacobian(x, upstream)
-    torch.testing.assert_close(twin.jacobian(far, upstream.cuda()).cpu(), jacobian)
-    torch.testing.assert_close(twin.prior().cpu(), family.prior())
-    wanted = family.curves(x).detach()
-    twin.refit(far, wanted.cuda())
-    assert twin.stacked_parameters().is_cuda and twin.stacked_parameters().isfinite().all()
-    expression = twin.sympy((0, 0), sympy.Symbol("x", real=True))
-    assert (expression is None) == (family.sympy((0, 0), sympy.Symbol("x", real=True)) is None)
-
-
-# -- the formula -------------------------------------------------------------------------------
+# -- the formula ------------------------------------------------------------------------------
 
 
 @every_case

@@ -260,3 +260,12 @@ def test_every_form_starts_where_it_is_legal():
             argument = grid[:, :1] * (form.coordinate(t, origin) - grid[:, 1:])
             if len(grid):
                 assert np.isfinite(form.function.numpy(argument)).all(), form.name
+
+
+def test_a_step_whose_rational_approximant_has_no_pole_is_named():
+    x = np.arange(-127.5, 128.5)
+    y = 4.53 * ((x > -71.8).astype(float) - (x > -39.8))
+    for out in (slice(60, 86), slice(0, 76), slice(100, 256)):
+        kept = np.ones(256, bool)
+        kept[out] = False
+        assert np.isfinite(fit_edge(x[kept], y[kept]).fits[0].loss)

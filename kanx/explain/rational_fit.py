@@ -130,7 +130,7 @@ def _from_poles(poles: NDArray[np.complex128], degree: int) -> Array:
     """Return the denominator's coefficients from poles, those on [-1, 1] moved out."""
     is_inside = (np.abs(poles.imag) < 1e-6) & (np.abs(poles.real) < 1.1)
     poles = np.where(is_inside, np.where(poles.real < 0, -1.5, 1.5), poles)
-    coefficients = np.poly(poles).real[::-1]
+    coefficients = np.atleast_1d(np.poly(poles)).real[::-1]  # of no poles, poly is the number 1
     coefficients = coefficients[1:] / coefficients[0]
     return np.pad(coefficients, (0, degree - len(coefficients)))
 

@@ -23,6 +23,8 @@ def plot_waterfall(
 ) -> Axes:
     """Draw the contributions to one prediction as steps from the average to the prediction.
 
+    Steps up are orange and steps down blue, as in maps of interactions and in the report.
+
     Parameters
     ----------
     contributions : Contributions
@@ -44,7 +46,7 @@ def plot_waterfall(
     place = np.arange(len(steps))
     span = max(np.ptp(np.append(ends, base)), 1e-12)
     for y, start, step in zip(place, starts, steps, strict=True):
-        ax.barh(y, step, 0.62, left=start, color=BLUE if step >= 0 else ORANGE)
+        ax.barh(y, step, 0.62, left=start, color=ORANGE if step >= 0 else BLUE)
         end = start + step
         ax.annotate(
             f"{step:+.3g}",

@@ -14,7 +14,7 @@ from kanx.discovery.data import MISFIT_RATIO, Data, neighbour_ratio
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.groups import Reduction
 from kanx.discovery.links import LINKS, TargetLink
-from kanx.discovery.module_search import MOST_DEPTH, find_splits, search_split
+from kanx.discovery.module_search import MOST_DEPTH, Split, find_splits, search_split
 from kanx.discovery.polynomials import sparse_polynomials
 from kanx.discovery.rationals import sparse_quotient
 from kanx.discovery.reduction import (
@@ -166,9 +166,10 @@ class Search:
         near = [h for h in hypotheses if h.score < self.best_score + RIVAL_BIC][:3]
         if near and near[0].is_noisy:
             near.sort(key=lambda h: h.n_groups + len(h.search.coordinates.axes))
-        if self.depth < MOST_DEPTH:
-            yield self._modules
+        splits = find_splits(self.data, self.allowed) if self.depth < MOST_DEPTH else []
+        yield from self._blocks([split for split in splits if split.is_exact])
         yield lambda: self._name_all(near)
+        yield from self._blocks([split for split in splits if not split.is_exact])
         yield from self._naming(hypotheses[len(near) : 2])
         yield from self._naming(hypotheses[:1], deep=True)
         for link in [link for link in LINKS[1:] if link.is_allowed(self.allowed)]:
@@ -176,8 +177,8 @@ class Search:
         yield from self._naming(hypotheses[max(2, len(near)) : 5])
         yield from self._naming(hypotheses[1:4], deep=True)
 
-    def _modules(self) -> None:
-        """Search the blocks of a law that is a sum over blocks behind a link, each for itself."""
+    def _blocks(self, splits: list[Split]) -> Iterator[Callable[[], None]]:
+        """Yield a stage per sum over blocks behind a link: each block is searched for itself."""
 
         def recurse(data: Data, deadline: Deadline) -> Archive:
             inner = Search(
@@ -186,11 +187,14 @@ class Search:
             )  # fmt: skip
             return inner.run()
 
-        for split in find_splits(self.data, self.allowed):
+        def search(split: Split) -> None:
             for tree in search_split(split, self.data, self.deadline, recurse):
                 self.archive.consider(tree)
                 if self.deadline.passed or self.archive.is_exact():
                     return
+
+        for split in splits:
+            yield lambda s=split: search(s)  # type: ignore[misc]
 
     def _quotients(self, hypotheses: list[Hypothesis]) -> Iterator[Callable[[], None]]:
         """Yield one cheap stage per hypothesis: exact quotients in its coordinates."""
@@ -259,6 +263,7 @@ class Search:
         )  # fmt: skip
         found = []
         n_rows = self.data.n_rows
+        ratios = sum(len(t.constants) for t in (*coordinates.positive, *coordinates.axes))
         most_groups = max(MOST_DIMENSIONS - len(coordinates.axes), 0)
         if len(coordinates.axes) > MOST_AXES:
             return []
@@ -271,6 +276,7 @@ class Search:
                     score = _promise(surface, n_groups) + EXPONENT_BIC * exponents
                 else:
                     score = surface.score + exponents * np.log(n_rows)
+                score += ratios * np.log(n_rows)  # of merged inputs, fitted like any constant
                 found.append(Hypothesis(search, n_groups, units, score, is_noisy))
             if units and units[0].loss < 1e-14:
                 break

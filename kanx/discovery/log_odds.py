@@ -106,7 +106,7 @@ def _polynomials(t: Array, degree: int, most: int) -> Array:
 
 def _regression(basis: Array, y: Array, weight: Array) -> Array:
     """Return the log-odds of a logistic regression with a weak normal prior."""
-    coefficients = np.zeros(basis.shape[1])
+    coefficients: Array = np.zeros(basis.shape[1])
     prior = np.full(basis.shape[1], PRIOR)
     prior[0] = 1e-6
     for _ in range(SCORING_STEPS):

@@ -14,7 +14,7 @@ from kanx.discovery.archive import Archive, Candidate
 from kanx.discovery.data import Data
 from kanx.discovery.deadline import Deadline
 from kanx.discovery.links import LINKS, POWER_LINKS, LinkedTarget
-from kanx.discovery.modules import Modules, find_modules
+from kanx.discovery.modules import EXACT, Modules, find_modules
 from kanx.discovery.trees import Tree, scaled, substitute, total, variable
 
 Array = NDArray[np.float64]
@@ -22,8 +22,8 @@ Recurse = Callable[[Data, Deadline], Archive]
 MOST_DEPTH = 2  # blocks within blocks
 MOST_CANDIDATES = 4  # of each block
 MOST_COMBINATIONS = 40
-BLOCK_SHARE = 0.25  # of the remaining time for all blocks of one link
-MOST_LINKS = 3
+BLOCK_SHARE = 0.2  # of the remaining time for all blocks of one link
+MOST_LINKS = 2
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Split:
     linked: LinkedTarget
     modules: Modules
     score: float
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether only rounding is left."""
+        return self.modules.loss < EXACT
 
 
 def find_splits(data: Data, allowed: Collection[str] | None) -> list[Split]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 
 import kanx
 from kanx import KAN, KANClassifier, KANRegressor
@@ -263,11 +264,23 @@ def test_large_tables_are_thinned_reproducibly():
         (KAN([1, 1]), np.zeros((0, 1)), {}, ValueError, "no rows"),
         (KAN([1, 1]), np.array([[np.nan], [1.0]]), {}, ValueError, r"missing values in \['x0'\]"),
         (KAN([1, 1]), np.zeros((2, 1)), {"units": {"z": "m"}}, ValueError, r"names \['z'\]"),
+        (KAN([1, 1]), np.zeros((2, 1)), {"units": "m"}, TypeError, "must be a mapping"),
+        (KAN([1, 1]), np.zeros((2, 1)), {"max_rows": 0}, ValueError, "at least 1, got 0"),
+        (KANRegressor(), np.zeros((2, 1)), {}, NotFittedError, "call fit first"),
     ],
 )
 def test_what_cannot_be_explained_is_refused(model, X, options, error, message):
     with pytest.raises(error, match=message):
         kanx.explain(model, X, **options)
+
+
+def test_a_single_row_must_be_a_table(table, additive):
+    X, _ = table
+    view = kanx.explain(additive, X)
+    with pytest.raises(ValueError, match=r"X\.iloc\[\[0\]\]"):
+        view.local(X.iloc[0])
+    with pytest.raises(IndexError, match="no row 5; the contributions are those of 2 rows"):
+        view.plot_local(X[:2], row=5)
 
 
 def test_explaining_leaves_the_model_as_it_was(table, deep):

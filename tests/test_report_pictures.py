@@ -126,3 +126,17 @@ def test_a_bare_network_has_a_report_too():
     X = torch.rand(40, 2)
     page = render(kanx.explain(net, X), title="<b>")
     assert "&lt;b&gt;" in page and "Bands hold" not in page
+
+
+def test_rows_of_a_thinned_table_keep_their_numbers_and_targets():
+    x = np.random.default_rng(0).uniform(-1, 1, (90, 2))
+    y = x[:, 0] ** 2
+    y[70] = 40.0
+    model = KANRegressor(hidden="additive", max_iter=5, random_state=0).fit(x, x[:, 0] ** 2)
+    view = kanx.explain(model, x, max_rows=80, random_state=1)
+    assert 70 in view.subject.rows and len(view.subject.rows) == 80
+    cases = {case["title"]: case for case in embedded(render(view, y=y))["cases"]}
+    assert cases["worst error"]["caption"].startswith("Row 71 of 90: ")
+    assert cases["worst error"]["actual"] == "40"
+    with pytest.raises(ValueError, match="y has 3 rows, the table that was explained 90"):
+        render(view, y=y[:3])

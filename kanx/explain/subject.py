@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kanx.edits.columns import Column as EdgeColumn
@@ -47,6 +48,10 @@ class Subject:
     estimator : object, optional
     units : mapping of str to str
         Unit of every column and of the target, where known.
+    n_given : int
+        Rows of the table that was given.
+    rows : ndarray of int, (rows,)
+        Which of them are explained.
     """
 
     network: KAN
@@ -59,6 +64,8 @@ class Subject:
     model: Model | None = None
     estimator: Any = None
     units: Mapping[str, str] = field(default_factory=dict)
+    n_given: int = 0
+    rows: NDArray[np.int_] = field(default_factory=lambda: np.empty(0, dtype=int))
     _singles: dict[tuple[int, int], EdgeFamily] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -123,9 +130,14 @@ class Subject:
         Raises
         ------
         ValueError
-            If the number of columns is wrong, or a column has missing values that the model
-            cannot take.
+            If X is no table, the number of columns is wrong, or a column has missing values that
+            the model cannot take.
         """
+        if getattr(X, "ndim", 2) != 2:
+            raise ValueError(
+                f"X must be a table, got {X.ndim} dimensions; one row of a frame is X.iloc[[0]], "
+                "one of an array X[:1]"
+            )
         if self.estimator is not None:
             x = self.estimator._matrix(X)
         else:
@@ -188,6 +200,12 @@ def subject_of(
     ValueError
         If X does not fit the model.
     """
+    if units is not None and not isinstance(units, Mapping):
+        raise TypeError(
+            f"units must be a mapping such as {{'age': 'years'}}, got {type(units).__name__}"
+        )
+    if max_rows < 1:
+        raise ValueError(f"max_rows must be at least 1, got {max_rows}")
     subject = _read(model, X)
     subject.units = dict(units or {})
     known = {*subject.names, *subject.target_names}
@@ -199,14 +217,19 @@ def subject_of(
     x = subject.encode(X)
     if len(x) == 0:
         raise ValueError("X holds no rows; an explanation needs the rows it is to hold for")
+    subject.n_given, subject.rows = len(x), np.arange(len(x))
     if len(x) > max_rows:
         rng = np.random.default_rng(random_state)
-        x = x[torch.from_numpy(np.sort(rng.choice(len(x), max_rows, replace=False)))]
-    subject.x = x
+        subject.rows = np.sort(rng.choice(len(x), max_rows, replace=False))
+    subject.x = x[torch.from_numpy(subject.rows)]
     return subject
 
 
 def _read(model: Any, X: Any) -> Subject:
+    from sklearn.exceptions import NotFittedError
+
+    from kanx.estimator_base import KANEstimator
+
     none = torch.empty(0)
     if isinstance(model, KAN):
         network = copy.deepcopy(model).double().eval()
@@ -215,6 +238,8 @@ def _read(model: Any, X: Any) -> Subject:
         targets = ["y"] if outputs == 1 else [f"y{k}" for k in range(outputs)]
         return Subject(network, _columns(network, X), none, zero, one, targets)
     fitted = getattr(model, "model_", model)
+    if fitted is model and isinstance(model, KANEstimator):
+        raise NotFittedError(f"this {type(model).__name__} is not fitted yet; call fit first")
     if not hasattr(fitted, "members") or not isinstance(getattr(fitted, "network", None), KAN):
         raise TypeError(
             f"cannot explain a {type(model).__name__}; pass a fitted KANRegressor or "

@@ -37,7 +37,15 @@ def plot_waterfall(
     Returns
     -------
     matplotlib.axes.Axes
+
+    Raises
+    ------
+    IndexError
+        If there is no such row.
     """
+    rows = len(contributions.values)
+    if not -rows <= row < rows:
+        raise IndexError(f"there is no row {row}; the contributions are those of {rows} rows")
     names, steps = _steps(contributions, row, output, most)
     ax = get_axes(ax, (6.4, 1.1 + 0.34 * len(steps)))
     base = float(contributions.base[output])

@@ -77,7 +77,7 @@ def choose_cases(
     ----------
     view : Explanation
     y : array, (rows,), optional
-        True targets of the explained rows, to find the worst mistake.
+        True targets of the table that was explained, to find the worst mistake.
     fixed : sequence of str
         Inputs that are not asked what change of them turns the decision.
 
@@ -91,9 +91,7 @@ def choose_cases(
     predictions = predictions_of(subject.outputs(subject.x).numpy(), view.link)
     if subject.counts:
         predictions = np.exp(predictions)
-    truth = None if y is None or len(np.asarray(y)) != view.n_rows else np.asarray(y)
-    if truth is not None and truth.ndim > 1:
-        truth = truth[:, 0]
+    truth = _truth(view, y)
     names = class_names(view)
     picked = _of_classes(predictions, names, truth) if names else _of_numbers(predictions, truth)
     rows = [row for row, _, _ in picked]
@@ -101,7 +99,7 @@ def choose_cases(
     cases = [
         Case(
             title,
-            f"Row {row + 1} of the {view.n_rows} explained: {why}.",
+            f"Row {subject.rows[row] + 1} of {subject.n_given}: {why}.",
             subject.x[row].numpy(),
             None if truth is None else _text(truth[row]),
             parts.values[k],
@@ -110,6 +108,20 @@ def choose_cases(
         for k, (row, title, why) in enumerate(picked)
     ]
     return cases, parts.note
+
+
+def _truth(view: Explanation, y: ArrayLike | None) -> NDArray[Any] | None:
+    """Return the true targets of the explained rows, of the first target where there are more."""
+    if y is None:
+        return None
+    truth = np.asarray(y)
+    if len(truth) == view.subject.n_given:
+        truth = truth[view.subject.rows]
+    elif len(truth) != view.n_rows:
+        raise ValueError(
+            f"y has {len(truth)} rows, the table that was explained {view.subject.n_given}"
+        )
+    return truth[:, 0] if truth.ndim > 1 else truth
 
 
 def _flips(view: Explanation, row: int, fixed: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ def render(
     trial : Trial, optional
         Held-out scores beside a rival's.
     y : array, (rows,), optional
-        True targets of the explained rows, to show mistakes.
+        True targets of the table that was explained, to show mistakes.
     formulas : sequence of Formula, optional
         `written_formulas` by default.
     notes : sequence of str

@@ -179,3 +179,15 @@ def test_the_same_seed_gives_the_same_bits():
         for _ in range(2)
     )
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(("widths", "skip"), [([3, 2], False), ([3, 2, 2], True)])
+def test_the_derivative_by_the_output_layer_is_part_of_the_jacobian(widths, skip):
+    _, x = rows(20, 3)
+    network = polynomial_network(widths, 4, skip=skip)
+    problem = SeparableProblem(network, x, x[:, :2], torch.ones(20).double())
+    w = problem.start().w
+    f, own = problem.linearisation.by_output_layer(w)
+    expected_f, jacobian = problem.linearisation.jacobian(w)
+    torch.testing.assert_close(f, expected_f)
+    torch.testing.assert_close(own * problem.linear, jacobian * problem.linear)

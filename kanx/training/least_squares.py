@@ -48,7 +48,7 @@ def descend(
     """
     floor = ROUNDING**2 * (problem.y @ problem.y).item()
     point = problem.start(penalty)
-    damping, slow = 1e-3, 0
+    damping, slow = 1e-2, 0
     for _ in range(iterations):
         if point.squares <= floor or not (problem.inner.any() or penalty):
             break

@@ -48,6 +48,33 @@ class Point:
         return self.squares + penalty * self.size
 
 
+class OutputLinearisation(Linearisation):
+    """As `Linearisation`, with the derivative by the linear coordinates alone for less work."""
+
+    def by_output_layer(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs and their derivative by ``w``, ``(rows, outputs, size)``.
+
+        The derivative holds only the columns of `linear_coordinates`; the others are zero. The
+        network must be set to ``w``.
+        """
+        coordinates, last = self.coordinates, len(self.network.layers) - 1
+        with torch.no_grad():
+            states, f = self._forward(w, slice(None))
+        outputs = f.shape[1]
+        jacobian = f.new_zeros(*f.shape, coordinates.size)
+        for index, (_, _, kept) in list(enumerate(states))[last:]:
+            for block, features in zip(coordinates.layer_blocks(index), kept, strict=True):
+                if features is not None:
+                    own = jacobian[:, :, block.start : block.stop].view(*f.shape, *block.shape)
+                    masked = (features * block.bundle.mask).movedim(-1, 1)  # (rows, out, p, in)
+                    own.diagonal(dim1=1, dim2=-1).copy_(masked.movedim(1, -1))
+        start = coordinates.bias_starts.get(last)
+        if start is not None:
+            bias = jacobian[:, :, start : start + outputs]
+            bias.copy_(torch.eye(outputs, dtype=torch.float64))
+        return f, jacobian
+
+
 class SeparableProblem:
     r"""Evaluate :math:`\sum_n \omega_n |y_n - f(x_n; w)|^2 + \lambda |w|^2` of a network.
 
@@ -78,7 +105,7 @@ class SeparableProblem:
     ) -> None:
         self.network, self.x = network, x
         self.coordinates = Coordinates(network)
-        self.linearisation = Linearisation(self.coordinates, x)
+        self.linearisation = OutputLinearisation(self.coordinates, x)
         self.coordinates.freeze(self.linearisation.uninformed())
         self.root = weight.sqrt().unsqueeze(-1).expand_as(y).flatten()
         self.y = y.flatten() * self.root
@@ -98,8 +125,10 @@ class SeparableProblem:
         self.coordinates.write(w)
         if self._moves:  # the optimum is the same on any interval, its rounding error is not
             w = self.coordinates.read() if place_hidden(self.network, self.x) else w
-        f, jacobian = self._weighted(w)
-        if bool(self._linear.any()):
+        if not bool(self._linear.any()):
+            f = self.linearisation.outputs(w).flatten() * self.root
+        else:
+            f, jacobian = self._weighted(*self.linearisation.by_output_layer(w))
             design = jacobian[:, self._linear]
             w = w.clone()
             others = f - design @ w[self.linear]
@@ -117,7 +146,7 @@ class SeparableProblem:
         root = penalty**0.5
         count = self.parameters
         self.coordinates.write(point.w)
-        jacobian = self._weighted(point.w)[1]
+        _, jacobian = self._weighted(*self.linearisation.jacobian(point.w))
         matrix = torch.cat([jacobian, root * torch.eye(count, dtype=torch.float64)])
         target = torch.cat([point.residual, -root * point.w[self.living]])
         own = matrix[:, ~self._linear]
@@ -126,11 +155,9 @@ class SeparableProblem:
             own = own - basis @ (basis.mT @ own)
         return own, target
 
-    def _weighted(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        f, jacobian = self.linearisation.jacobian(w)
-        return f.flatten() * self.root, jacobian.flatten(0, 1)[
-            :, self.living
-        ] * self.root.unsqueeze(-1)
+    def _weighted(self, f: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor]:
+        living = jacobian.flatten(0, 1)[:, self.living]
+        return f.flatten() * self.root, living * self.root.unsqueeze(-1)
 
 
 def linear_coordinates(coordinates: Coordinates) -> Tensor:

@@ -90,7 +90,7 @@ import gpytorch
 
 kernel = gpytorch.kernels.MaternKernel(nu=1.5)
 kernel.lengthscale = 0.5
-rough = kanx.KANRegressor(edge_options={"kernel": kernel}, random_state=0).fit(
+rough = kanx.KANRegressor(edge_options={**even, "kernel": kernel}, random_state=0).fit(
     {"time": time}, signal
 )
 print(f"log evidence: {rough.model_.members[0].evidence:.1f} with the Matérn kernel")

@@ -56,9 +56,9 @@ search = GridSearchCV(model, grid, cv=3).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %% [markdown]
-# The evidence answers such questions from a single fit of each, without folds. Where the scores of the
-# folds differ by less than they spread, as here, the two need not agree: the evidence then prefers
-# what is simpler.
+# The evidence answers such questions from a single fit of each, without folds. Where the scores of
+# the folds differ by less than they spread, as here, the two need not agree: the evidence then
+# prefers what is simpler.
 
 # %%
 for hidden in ("additive", (1,)):

@@ -156,7 +156,8 @@ def _builtin(name: str, target: str | None, task: str) -> Data:
     if task not in ("auto", dataset.task):
         raise ValueError(f"builtin:{name} is for {dataset.task}; leave --task out")
     columns = dict(zip(dataset.feature_names, columns_of(dataset.X), strict=True))
-    y = dataset.y if dataset.classes is None else np.array(dataset.classes, object)[dataset.y]
+    y = np.asarray(dataset.y)
+    y = y if dataset.classes is None else np.array(dataset.classes, object)[y]
     return Data(name, columns, y, dataset.target_name, dataset.task, dict(dataset.units))
 
 

@@ -236,6 +236,7 @@ for kernel, chosen in kernels.items():
     sizes = {"INPUTS": 256, "OUTPUTS": 256, "COUNT": 8, "KIND": int(sys.argv[1])}
     constants = {**sizes, "PRECISION": "tf32", "HALF": True, **tile}
     constants = {name: constants[name] for name in kernel.arg_names if name in constants}
+    constants |= {name: None for name in ("start_ptr", "out_start_ptr") if name in kernel.arg_names}
     types = {"c_ptr": "*bf16", "rows": "i32", "share": "i32"}
     signature = {
         name: "constexpr" if name in constants else types.get(name, "*fp32")

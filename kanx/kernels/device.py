@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,12 +32,16 @@ class Functions:
     projection : Tensor, (functions, p, in), optional
         What the ``p`` functions of the basis are in them, where they are not the basis itself;
         only of kind ``"recurrence"``.
+    start : callable, optional
+        From normalised inputs ``(rows, in)`` to function number 0, a factor of all others, where
+        it is not 1; only of kind ``"recurrence"``.
     """
 
     kind: str
     table: Tensor
     trend: bool = False
     projection: Tensor | None = None
+    start: Callable[[Tensor], Tensor] | None = None
 
 
 class FusedFamily(Protocol):
@@ -82,6 +87,15 @@ def precision(device: torch.device) -> str:
     return MODES[torch.get_float32_matmul_precision()]
 
 
+def applies(x: Tensor) -> bool:
+    """Say whether operators take these inputs: float32 outside of every transform."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    if torch._C._len_torch_dispatch_stack() or forward_ad._current_level >= 0:
+        return False
+    return x.dtype == torch.float32
+
+
 def edge_sum(family: FusedFamily, x: Tensor, mask: Tensor, mode: str) -> Tensor | None:
     """Sum the edges of each output: ``(..., in), (in, out) -> (..., out)``.
 
@@ -95,11 +109,7 @@ def edge_sum(family: FusedFamily, x: Tensor, mask: Tensor, mode: str) -> Tensor 
     mode : {"bf16", "tf32", "tf32x3"}
         Precision of the products.
     """
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return None
-    if torch._C._len_torch_dispatch_stack() or forward_ad._current_level >= 0:
-        return None
-    functions = family.fused_functions() if x.dtype == torch.float32 else None
+    functions = family.fused_functions() if applies(x) else None
     if functions is None:
         return None
     with torch.autocast(x.device.type, enabled=False):
@@ -117,7 +127,10 @@ def _composed(
     fused = own[start:]
     if functions.projection is not None:
         fused = torch.einsum("gpi,pio->gio", functions.projection, fused)
-    total = _FusedSum.apply(inside, fused, functions, family, mode)
+    if functions.start is None:
+        total = _FusedSum.apply(inside, fused, functions, family, mode)
+    else:
+        total = _started(functions, inside, fused, mode)
     if functions.trend:
         total = total + own[0].sum(0) + inside @ own[1]
     if family.extrapolate == "linear":
@@ -131,6 +144,18 @@ def _composed(
         filling = torch.einsum("gi,gio->io", middle, own)
         total = total + absent.to(t) @ (weight[-1] - filling)
     return total.view(*x.shape[:-1], total.shape[-1])
+
+
+def _started(functions: Functions, inside: Tensor, weight: Tensor, mode: str) -> Tensor:
+    assert functions.start is not None
+    start = functions.start(inside)
+    if len(weight) > 1:
+        from kanx.kernels import fused
+
+        return fused.started_sum(inside, start, weight, functions.table, mode)
+    if mode == "bf16":  # one function: a product of matrices
+        return (start.bfloat16() @ weight[0].bfloat16()).float()
+    return start @ weight[0]
 
 
 class _FusedSum(torch.autograd.Function):

@@ -6,6 +6,7 @@ The kernels are in `tiles`. ``mode`` is the precision of the products: ``"bf16"`
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
 from kanx.kernels import tiles
+from kanx.kernels.chebyshev import Recurrence
 
 MODES = ("bf16", "tf32", "tf32x3")
 # rows, inputs and outputs of a tile, warps and stages of the pipeline
@@ -46,6 +48,56 @@ def _operand(coefficients: Tensor, mode: str) -> Tensor:
     return coefficients.to(torch.bfloat16 if mode == "bf16" else torch.float32).contiguous()
 
 
+def _forward(
+    t: Tensor, start: Tensor | None, coefficients: Tensor, table: Tensor, kind: int, mode: str
+) -> Tensor:
+    rows, inputs, outputs = len(t), *coefficients.shape[1:]
+    y = t.new_empty(rows, outputs)
+    tile = _tile(FORWARD, inputs, outputs)
+    grid = (triton.cdiv(rows, tile["BM"]), triton.cdiv(outputs, tile["BN"]))
+    if rows:
+        wrap_triton(tiles.forward_tile)[grid](
+            t.contiguous(), start, _operand(coefficients, mode), table, y, rows,
+            **_sizes(coefficients, kind, mode), **tile,
+        )  # fmt: skip
+    return y
+
+
+def _backward(
+    t: Tensor,
+    start: Tensor | None,
+    coefficients: Tensor,
+    table: Tensor,
+    upstream: Tensor,
+    kind: int,
+    mode: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients by t, by the start (whatever is there without one), by coefficients."""
+    rows, (count, inputs, outputs) = len(t), coefficients.shape
+    t, upstream = t.contiguous(), upstream.contiguous()
+    sizes = _sizes(coefficients, kind, mode)
+    by_t = torch.empty_like(t)
+    by_start = torch.empty_like(t if start is not None else t[:0])
+    if not rows:
+        empty = torch.zeros_like(coefficients, memory_format=torch.contiguous_format)
+        return by_t, by_start, empty
+    tile = _tile(INPUT, inputs, outputs)
+    grid = (triton.cdiv(rows, tile["BM"]), triton.cdiv(inputs, tile["BK"]))
+    wrap_triton(tiles.input_tile)[grid](
+        t, start, _operand(coefficients, mode), table, upstream, by_t,
+        None if start is None else by_start, rows, **sizes, **tile,
+    )  # fmt: skip
+    tile = _tile(COEFFICIENT, inputs, outputs)
+    shares = triton.cdiv(rows, ROWS_PER_SHARE)
+    parts = t.new_empty(shares, count, inputs, outputs)
+    blocks = (triton.cdiv(inputs, tile["BK"]) * count, triton.cdiv(outputs, tile["BN"]), shares)
+    wrap_triton(tiles.coefficient_tile)[blocks](
+        t, start, table, upstream, parts, rows, ROWS_PER_SHARE if shares > 1 else rows,
+        **sizes, HALF=mode == "bf16", **tile,
+    )  # fmt: skip
+    return by_t, by_start, parts.sum(0)
+
+
 @triton_op("kanx::fused_sum", mutates_args=())
 def fused_sum(t: Tensor, coefficients: Tensor, table: Tensor, kind: int, mode: str) -> Tensor:
     """Sum functions of the inputs: ``(rows, in) -> (rows, out)``.
@@ -60,16 +112,7 @@ def fused_sum(t: Tensor, coefficients: Tensor, table: Tensor, kind: int, mode: s
         Kind of the functions, see `tiles`.
     mode : {"bf16", "tf32", "tf32x3"}
     """
-    rows, inputs, outputs = len(t), *coefficients.shape[1:]
-    y = t.new_empty(rows, outputs)
-    tile = _tile(FORWARD, inputs, outputs)
-    grid = (triton.cdiv(rows, tile["BM"]), triton.cdiv(outputs, tile["BN"]))
-    if rows:
-        wrap_triton(tiles.forward_tile)[grid](
-            t.contiguous(), _operand(coefficients, mode), table, y, rows,
-            **_sizes(coefficients, kind, mode), **tile,
-        )  # fmt: skip
-    return y
+    return _forward(t, None, coefficients, table, kind, mode)
 
 
 @triton_op("kanx::fused_sum_backward", mutates_args=())
@@ -77,26 +120,41 @@ def fused_sum_backward(
     t: Tensor, coefficients: Tensor, table: Tensor, upstream: Tensor, kind: int, mode: str
 ) -> tuple[Tensor, Tensor]:
     """Differentiate `fused_sum`: the gradients by ``t`` and by the coefficients."""
-    rows, (count, inputs, outputs) = len(t), coefficients.shape
-    t, upstream = t.contiguous(), upstream.contiguous()
-    sizes = _sizes(coefficients, kind, mode)
-    by_t = torch.empty_like(t)
-    if not rows:
-        return by_t, torch.zeros_like(coefficients, memory_format=torch.contiguous_format)
-    tile = _tile(INPUT, inputs, outputs)
-    grid = (triton.cdiv(rows, tile["BM"]), triton.cdiv(inputs, tile["BK"]))
-    wrap_triton(tiles.input_tile)[grid](
-        t, _operand(coefficients, mode), table, upstream, by_t, rows, **sizes, **tile
-    )
-    tile = _tile(COEFFICIENT, inputs, outputs)
-    shares = triton.cdiv(rows, ROWS_PER_SHARE)
-    parts = t.new_empty(shares, count, inputs, outputs)
-    blocks = (triton.cdiv(inputs, tile["BK"]) * count, triton.cdiv(outputs, tile["BN"]), shares)
-    wrap_triton(tiles.coefficient_tile)[blocks](
-        t, table, upstream, parts, rows, ROWS_PER_SHARE if shares > 1 else rows,
-        **sizes, HALF=mode == "bf16", **tile,
-    )  # fmt: skip
-    return by_t, parts.sum(0)
+    by_t, _, by_coefficients = _backward(t, None, coefficients, table, upstream, kind, mode)
+    return by_t, by_coefficients
+
+
+@triton_op("kanx::started_sum", mutates_args=())
+def started_sum(t: Tensor, start: Tensor, coefficients: Tensor, table: Tensor, mode: str) -> Tensor:
+    """Sum functions of a recurrence that starts with given values: ``(rows, in) -> (rows, out)``.
+
+    Parameters
+    ----------
+    t : Tensor, (rows, in)
+    start : Tensor, (rows, in)
+        Function number 0, a factor of all others.
+    coefficients, table, mode
+        See `fused_sum`; the kind is that of a recurrence.
+    """
+    return _forward(t, start.contiguous(), coefficients, table, tiles.RECURRENCE, mode)
+
+
+@triton_op("kanx::started_sum_backward", mutates_args=())
+def started_sum_backward(
+    t: Tensor, start: Tensor, coefficients: Tensor, table: Tensor, upstream: Tensor, mode: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Differentiate `started_sum`: by ``t``, by the start and by the coefficients."""
+    return _backward(t, start.contiguous(), coefficients, table, upstream, tiles.RECURRENCE, mode)
+
+
+def plain_gradients(
+    function: Callable[..., Tensor], tensors: Sequence[Tensor], upstream: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Differentiate plain tensor code such that the gradients can be differentiated in turn."""
+    own = [value.view_as(value) for value in tensors]  # one may be a function of another
+    wanted = [value for value in own if value.requires_grad]
+    found = iter(torch.autograd.grad(function(*own), wanted, upstream, create_graph=True))
+    return tuple(next(found) if value.requires_grad else None for value in own)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -110,3 +168,23 @@ def _pull_back(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
 
 
 fused_sum.register_autograd(_pull_back, setup_context=_setup_context)
+
+
+def _setup_started(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:4])
+    ctx.mode = inputs[4]
+
+
+def _pull_back_started(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    *tensors, table = ctx.saved_tensors
+    if torch.is_grad_enabled():
+
+        def plain(t: Tensor, start: Tensor, coefficients: Tensor) -> Tensor:
+            features = Recurrence(table, t.shape[-1]).expand(t) * start.unsqueeze(-2)
+            return features.flatten(-2) @ coefficients.flatten(0, 1)
+
+        return *plain_gradients(plain, tensors, upstream), None, None
+    return *started_sum_backward(*tensors, table, upstream, ctx.mode), None, None
+
+
+started_sum.register_autograd(_pull_back_started, setup_context=_setup_started)

@@ -2,7 +2,8 @@
 
 Importing this module needs triton. The basis functions of a tile of inputs are computed one after
 the other, each is multiplied with its coefficients at once, and none is written to memory. The
-backward pass evaluates them again. Coefficients are ``(G, I, O)``.
+backward pass evaluates them again. Coefficients are ``(G, I, O)``. A recurrence may start with
+other values than 1, ``start (rows, I)``, a factor of all its functions.
 
 =============  ================================================================================
 kind           function number g of t; ``a`` and ``b`` are the rows of the table ``(2, G)``
@@ -52,7 +53,7 @@ def closed_form(t, a, b, KIND: tl.constexpr):
 
 @triton.jit
 def forward_tile(
-    t_ptr, c_ptr, table_ptr, y_ptr, rows,
+    t_ptr, start_ptr, c_ptr, table_ptr, y_ptr, rows,
     INPUTS: tl.constexpr, OUTPUTS: tl.constexpr, COUNT: tl.constexpr,
     KIND: tl.constexpr, PRECISION: tl.constexpr,
     BM: tl.constexpr, BK: tl.constexpr, BN: tl.constexpr,
@@ -64,10 +65,13 @@ def forward_tile(
     for first in range(0, INPUTS, BK):
         k = first + tl.arange(0, BK)
         place = m[:, None].to(tl.int64) * INPUTS + k[None, :]
-        t = tl.load(t_ptr + place, mask=(m[:, None] < rows) & (k[None, :] < INPUTS), other=0.0)
+        mask = (m[:, None] < rows) & (k[None, :] < INPUTS)
+        t = tl.load(t_ptr + place, mask=mask, other=0.0)
         c_place = c_ptr + k[:, None] * OUTPUTS + n[None, :]
         c_mask = (k[:, None] < INPUTS) & (n[None, :] < OUTPUTS)
         now = tl.zeros((BM, BK), dtype=tl.float32) + 1.0
+        if start_ptr is not None:
+            now = tl.load(start_ptr + place, mask=mask, other=0.0)
         before = tl.zeros((BM, BK), dtype=tl.float32)
         for g in range(0, COUNT):
             a = tl.load(table_ptr + g)
@@ -87,18 +91,22 @@ def forward_tile(
 
 @triton.jit
 def input_tile(
-    t_ptr, c_ptr, table_ptr, up_ptr, out_ptr, rows,
+    t_ptr, start_ptr, c_ptr, table_ptr, up_ptr, out_ptr, out_start_ptr, rows,
     INPUTS: tl.constexpr, OUTPUTS: tl.constexpr, COUNT: tl.constexpr,
     KIND: tl.constexpr, PRECISION: tl.constexpr,
     BM: tl.constexpr, BK: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
-    """Compute a tile of ``sum_gn f_g'(t[m, i]) up[m, n] c[g, i, n]``."""
+    """Compute a tile of ``sum_gn f_g'(t[m, i]) up[m, n] c[g, i, n]``.
+
+    The start is held fixed; the derivative by it is a tile of its own.
+    """
     m = tl.program_id(0) * BM + tl.arange(0, BM)
     k = tl.program_id(1) * BK + tl.arange(0, BK)
     place = m[:, None].to(tl.int64) * INPUTS + k[None, :]
     mask = (m[:, None] < rows) & (k[None, :] < INPUTS)
     t = tl.load(t_ptr + place, mask=mask, other=0.0)
     total = tl.zeros((BM, BK), dtype=tl.float32)
+    by_start = tl.zeros((BM, BK), dtype=tl.float32)
     for first in range(0, OUTPUTS, BN):
         n = first + tl.arange(0, BN)
         up_place = m[:, None].to(tl.int64) * OUTPUTS + n[None, :]
@@ -118,6 +126,8 @@ def input_tile(
             pulled = tl.dot(up.to(c.dtype), c, input_precision=PRECISION)
             if KIND == 0:
                 total += pulled * slope
+                if start_ptr is not None:
+                    by_start += pulled * now
                 slope_after = a * (t * slope + now) - b * slope_before
                 after = a * t * now - b * before
                 slope_before = slope
@@ -127,12 +137,15 @@ def input_tile(
             else:
                 _, steep = closed_form(t, a, b, KIND)
                 total += pulled * steep
+    if start_ptr is not None:
+        total *= tl.load(start_ptr + place, mask=mask, other=0.0)
+        tl.store(out_start_ptr + place, by_start, mask=mask)
     tl.store(out_ptr + place, total, mask=mask)
 
 
 @triton.jit
 def coefficient_tile(
-    t_ptr, table_ptr, up_ptr, part_ptr, rows, share,
+    t_ptr, start_ptr, table_ptr, up_ptr, part_ptr, rows, share,
     INPUTS: tl.constexpr, OUTPUTS: tl.constexpr, COUNT: tl.constexpr,
     KIND: tl.constexpr, PRECISION: tl.constexpr, HALF: tl.constexpr,
     BM: tl.constexpr, BK: tl.constexpr, BN: tl.constexpr,
@@ -155,6 +168,8 @@ def coefficient_tile(
         up = tl.load(up_ptr + up_place, mask=up_mask, other=0.0)
         if KIND == 0:
             value = tl.zeros((BK, BM), dtype=tl.float32) + 1.0
+            if start_ptr is not None:
+                value = tl.load(start_ptr + t_place, mask=t_mask, other=0.0)
             before = tl.zeros((BK, BM), dtype=tl.float32)
             for q in range(0, g):
                 after = tl.load(table_ptr + q) * t * value - tl.load(table_ptr + COUNT + q) * before

@@ -107,7 +107,7 @@ class NonlinearFamily(EdgeFamily):
         return self._edges(x, self.stacked_parameters(), slice(None)) * self.mask
 
     def slopes(self, x: Tensor) -> Tensor:
-        filled, absent = self._fill(x, slice(None))
+        filled, absent = self.filled(x)
         t = self.normalise(filled).unsqueeze(-1)
         slope = self.derivative(self.inside(t), self._without_missing(self.stacked_parameters()))
         if self.extrapolate == "constant":
@@ -115,6 +115,10 @@ class NonlinearFamily(EdgeFamily):
         if absent is not None:
             slope = torch.where(absent.unsqueeze(-1), 0, slope)
         return slope * self.scale.unsqueeze(-1) * self.mask
+
+    def filled(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Put the middle of the domain where a value is missing; return also where that is."""
+        return self._fill(x, slice(None))
 
     def gradients(self, x: Tensor) -> Tensor:
         theta = self.stacked_parameters()

@@ -105,6 +105,15 @@ class Pade(NonlinearFamily):
         self.denominator_degree = denominator_degree
         self.form = form
 
+    def edge_sum(self, x: Tensor, mask: Tensor) -> Tensor:
+        if x.is_cuda and not torch.compiler.is_compiling():
+            from kanx.kernels import device, rational_device
+
+            total = rational_device.edge_sum(self, x, mask) if device.enabled() else None
+            if total is not None:
+                return total
+        return super().edge_sum(x, mask)
+
     def forward_parameters(self) -> Tensor:
         theta = self.stacked_parameters()
         if self.form == "D" and self.training:

@@ -16,6 +16,8 @@ from kanx.layers.polynomials import horner
 if TYPE_CHECKING:
     import sympy
 
+    from kanx.kernels.device import Functions
+
 
 class SharedPade(LinearFamily):
     r"""Draw every edge as a rational function whose poles are shared.
@@ -137,6 +139,15 @@ class SharedPade(LinearFamily):
     def basis_derivative(self, t: Tensor) -> Tensor:
         return self._basis_and_slope(t)[1]
 
+    def fused_functions(self) -> Functions | None:
+        from kanx.kernels.device import Functions
+
+        if self.form != "smooth":
+            return None
+        ones = self.lower.new_ones(self.n_basis)
+        powers = torch.stack([ones, torch.zeros_like(ones)])  # f_{g+1} = t f_g
+        return Functions("recurrence", powers, start=self._fused_quotient)
+
     def basis_prior(self) -> Tensor:
         order = torch.arange(self.n_basis, dtype=torch.float64)
         precision = 1 + order * (order - 1).clamp_min(0)
@@ -165,6 +176,15 @@ class SharedPade(LinearFamily):
             "numerator": "edge" if self.shared_numerator is None else "shared",
             "form": self.form,
         }
+
+    def _fused_quotient(self, t: Tensor) -> Tensor:
+        """Return the first function of the basis, ``(rows, in)``, by the operator of GPUs."""
+        from kanx.kernels import rational
+
+        shared = self.shared_numerator
+        above = t.new_ones(1) if shared is None else shared
+        above = above.unsqueeze(-1).expand(-1, self.in_features)
+        return rational.quotient(t, above, self.denominator[:, self.group_of])
 
     def _basis_and_slope(self, t: Tensor) -> tuple[Tensor, Tensor]:
         q, dq = DENOMINATORS[self.form].evaluate(self.denominator[:, self.group_of], t)

@@ -66,8 +66,8 @@ class OutputLinearisation(Linearisation):
             for block, features in zip(coordinates.layer_blocks(index), kept, strict=True):
                 if features is not None:
                     own = jacobian[:, :, block.start : block.stop].view(*f.shape, *block.shape)
-                    masked = (features * block.bundle.mask).movedim(-1, 1)  # (rows, out, p, in)
-                    own.diagonal(dim1=1, dim2=-1).copy_(masked.movedim(1, -1))
+                    masked = features * block.bundle.mask  # (rows, p, in, out)
+                    own.diagonal(dim1=1, dim2=-1).copy_(masked)
         start = coordinates.bias_starts.get(last)
         if start is not None:
             bias = jacobian[:, :, start : start + outputs]
@@ -179,7 +179,7 @@ def linear_coordinates(coordinates: Coordinates) -> Tensor:
 def decompose(matrix: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``values, right, U' target`` of the thin decomposition ``U diag(values) right``."""
     basis, triangle = torch.linalg.qr(matrix)
-    left, values, right = torch.linalg.svd(triangle)
+    left, values, right = torch.linalg.svd(triangle, full_matrices=False)
     return values, right, left.mT @ (basis.mT @ target)
 
 

@@ -5,8 +5,11 @@
 Shapes: batch 65536 with 64, 256 and 1024 features, 1000 to 1000 at batch 100, PolyKAN's three,
 512 to 512 at batch 2**20, the network [2, 5, 1] at batch 1000 and [784, 256, 10]. Rivals in the
 same process, in turn: nn.Linear of equal widths and of equal parameters, the unfused Gaussian
-basis in eager mode and compiled. Between two calls the second-level cache is flushed. Results go
-to ``benchmarks/results/layer_gpu.json``.
+basis in eager mode and compiled. Padé edges (per edge, with shared poles, grouped as in KAT) stand
+beside torch.compile of their plain code and nn.Linear; the quotients of a grouped layer by
+themselves also as a share of the memory's bandwidth, that of the data sheet and that of a copy.
+Between two calls the second-level cache is flushed. Results go to
+``benchmarks/results/layer_gpu.json``.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from layer_measure import UnfusedRadial, count, equal_perceptron, perceptron, st
 from kanx import KAN
 from kanx.kernels import device
 from kanx.layers import BSpline
+from kanx.layers.denominators import DENOMINATORS
+from kanx.layers.polynomials import horner
 
 SHAPES = [
     (65536, [64, 64], 8),
@@ -33,6 +38,16 @@ SHAPES = [
     (1000, [2, 5, 1], 8),
     (1024, [784, 256, 10], 8),
 ]
+KAT = {"numerator_degree": 5, "denominator_degree": 4}
+SHARED = {**KAT, "edge": "shared_pade"}
+GROUPED = {**SHARED, "numerator": "shared", "groups": 8}
+# the plain code of Padé edges keeps tensors of size (batch, in, out): smaller batches
+PADE = [
+    (65536, [64, 64], {"Padé per edge": {**KAT, "edge": "pade"}, "Padé, shared poles": SHARED}),
+    (4096, [256, 256], {"Padé per edge": {**KAT, "edge": "pade"}, "Padé, shared poles": SHARED}),
+    (65536, [768, 768], {"Padé, grouped": GROUPED}),
+]
+QUOTIENTS = (65536, 768)  # rows and inputs
 
 
 def timed(functions, rounds, flush):
@@ -63,6 +78,118 @@ def accuracy(precision):
         return ((family(x).double() - exact).norm() / exact.norm()).item()
 
 
+def polynomial_models(widths, bases):
+    """Return our networks of linear families and their rivals."""
+    ours = KAN(widths, edge="spline", intervals=bases - 3)
+    # one linear map has no hidden layer to widen: equal parameters by a wider output
+    wide = (
+        equal_perceptron(widths, count(ours))
+        if len(widths) > 2
+        else torch.nn.Linear(widths[0], widths[1] * bases)
+    )
+    unfused = stack(UnfusedRadial, widths, bases)
+    models = {
+        "kanx spline": ours,
+        "kanx polynomial": KAN(widths, edge="slaf", degree=bases - 1),
+        "linear, equal widths": perceptron(widths),
+        "linear, equal parameters": wide,
+        "Gaussian basis": unfused,
+    }
+    models = {name: model.cuda() for name, model in models.items()}
+    return {**models, "Gaussian basis, compiled": torch.compile(unfused)}
+
+
+def pade_models(widths, kinds):
+    """Return networks of Padé edges, their plain code compiled, and a linear layer."""
+    models = {name: KAN(widths, **options).cuda() for name, options in kinds.items()}
+    compiled = {f"{name}, compiled": torch.compile(model) for name, model in models.items()}
+    return {**models, **compiled, "linear, equal widths": perceptron(widths).cuda()}
+
+
+def compared(models, batch, widths, arguments, flush):
+    """Time forward and backward passes of several networks in turn; one row each."""
+    torch.compiler.reset()  # it gives up after a few versions of one class
+    x = (torch.rand(batch, widths[0], device="cuda") * 2 - 1).requires_grad_()
+    steps = {name: step(model, x) for name, model in models.items()}
+    times = timed(steps, arguments.rounds, flush)
+    first = next(iter(times))
+    rows = []
+    for name, own in times.items():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        steps[name]()
+        peak = (torch.cuda.max_memory_allocated() - before) / 2**20
+        row = {"batch": batch, "widths": str(widths), "network": name, "ms": round(own, 4)}
+        ratio = round(times[first] / own, 3)
+        rows.append({**row, "first of its kind / this": ratio, "peak MB": round(peak, 1)})
+    return rows
+
+
+def plain_quotient(t, above, below):
+    """Evaluate quotients per input in plain tensor code."""
+    return horner(above, t)[0] / DENOMINATORS["smooth"].evaluate(below, t)[0]
+
+
+def quotient_rows(arguments, flush):
+    """Time quotients per input by themselves, beside the bandwidth of the memory."""
+    from triton.testing import get_dram_gbps
+
+    from kanx.kernels import rational
+
+    shape = QUOTIENTS
+    t, upstream = (torch.randn(shape, device="cuda") for _ in range(2))
+    above = torch.randn(KAT["numerator_degree"] + 1, shape[1], device="cuda")
+    below = torch.randn(KAT["denominator_degree"], shape[1], device="cuda")
+    inputs = [value.requires_grad_() for value in (t, above, below)]
+    compiled = torch.compile(plain_quotient)
+    graphs = {"operator": rational.quotient(*inputs), "compiled": compiled(*inputs)}
+    target = torch.empty_like(t)
+
+    def backward(y):
+        return lambda: torch.autograd.grad(y, inputs, upstream, retain_graph=True)
+
+    @torch.no_grad()
+    def copy():
+        target.copy_(t)
+
+    functions = {"copy": (copy, 2)}  # with the number of times that an array is read or written
+    for name, function in (("operator", rational.quotient), ("compiled", compiled)):
+        functions[f"{name}, forward"] = (torch.no_grad()(lambda f=function: f(*inputs)), 2)
+        functions[f"{name}, backward"] = (backward(graphs[name]), 3)
+    calls = {name: function for name, (function, _) in functions.items()}
+    times = timed(calls, arguments.rounds, flush)
+    rates = {
+        name: passes * t.numel() * 4 / times[name] / 1e6 for name, (_, passes) in functions.items()
+    }
+    return [
+        {
+            "quotients": name,
+            "shape": str(shape),
+            "ms": round(times[name], 4),
+            "GB/s": round(rate, 1),
+            "of the data sheet": round(rate / get_dram_gbps(), 3),
+            "of a copy": round(rate / rates["copy"], 3),
+        }
+        for name, rate in rates.items()
+    ]
+
+
+def quotient_accuracy():
+    """Return relative errors of quotients and their gradients against float64."""
+    from kanx.kernels import rational
+
+    sizes = [QUOTIENTS, (KAT["numerator_degree"] + 1, 768), (KAT["denominator_degree"], 768)]
+    tensors = [torch.randn(size, device="cuda") for size in sizes]
+    results = []
+    for function, dtype in ((rational.quotient, torch.float32), (plain_quotient, torch.float64)):
+        own = [value.to(dtype).requires_grad_() for value in tensors]
+        y = function(*own)
+        results.append([y, *torch.autograd.grad(y.sum(), own)])
+    names = ("value", "by t", "by the numerator", "by the denominator")
+    errors = [((a - b).norm() / b.norm()).item() for a, b in zip(*results, strict=True)]
+    return dict(zip(names, errors, strict=True))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50)
@@ -75,47 +202,22 @@ def main():
     for precision in ("highest", "high", "medium"):
         torch.set_float32_matmul_precision(precision)
         for batch, widths, bases in SHAPES:
-            ours = KAN(widths, edge="spline", intervals=bases - 3)
-            linear = perceptron(widths)
-            # one linear map has no hidden layer to widen: equal parameters by a wider output
-            wide = (
-                equal_perceptron(widths, count(ours))
-                if len(widths) > 2
-                else torch.nn.Linear(widths[0], widths[1] * bases)
-            )
-            unfused = stack(UnfusedRadial, widths, bases)
-            models = {
-                "kanx spline": ours,
-                "kanx polynomial": KAN(widths, edge="slaf", degree=bases - 1),
-                "linear, equal widths": linear,
-                "linear, equal parameters": wide,
-                "Gaussian basis": unfused,
-            }
-            models = {name: model.cuda() for name, model in models.items()}
-            models["Gaussian basis, compiled"] = torch.compile(unfused)
-            x = (torch.rand(batch, widths[0], device="cuda") * 2 - 1).requires_grad_()
-            steps = {name: step(model, x) for name, model in models.items()}
-            times = timed(steps, arguments.rounds, flush)
-            for name, own in times.items():
-                torch.cuda.reset_peak_memory_stats()
-                before = torch.cuda.memory_allocated()
-                steps[name]()
-                peak = (torch.cuda.max_memory_allocated() - before) / 2**20
-                rows.append(
-                    {
-                        "precision": precision,
-                        "batch": batch,
-                        "widths": str(widths),
-                        "bases": bases,
-                        "network": name,
-                        "ms": round(own, 4),
-                        "kanx spline / this": round(times["kanx spline"] / own, 3),
-                        "peak MB": round(peak, 1),
-                    }
-                )
+            models = polynomial_models(widths, bases)
+            for row in compared(models, batch, widths, arguments, flush):
+                rows.append({"precision": precision, "bases": bases, **row})
+        for batch, widths, kinds in PADE:
+            models = pade_models(widths, kinds)
+            for row in compared(models, batch, widths, arguments, flush):
+                rows.append({"precision": precision, "bases": "", **row})
     errors = {precision: accuracy(precision) for precision in ("highest", "high", "medium")}
-    name = torch.cuda.get_device_name()
-    write("layer_gpu", {"gpu": name, "errors": errors, "rows": rows})
+    results = {
+        "gpu": torch.cuda.get_device_name(),
+        "errors": errors,
+        "rows": rows,
+        "quotients": quotient_rows(arguments, flush),
+        "quotient_errors": quotient_accuracy(),
+    }
+    write("layer_gpu", results)
 
 
 if __name__ == "__main__":

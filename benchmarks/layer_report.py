@@ -23,6 +23,11 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def records(rows):
+    """Return rows that are dictionaries with the same keys as a Markdown table."""
+    return table(list(rows[0]), [list(row.values()) for row in rows])
+
+
 def ratio(ours, other):
     """Return how many times as long as the other ours takes."""
     return f"{ours / other:.3g}"
@@ -111,15 +116,23 @@ def graphics():
     if not path.exists():
         return [
             "## A layer on a GPU",
-            "Not measured: no GPU was at hand. `benchmarks/layer_gpu.py` is ready to run; the "
-            "kernels (`kanx/kernels/tiles.py`) are tested by Triton's interpreter.",
+            "Not measured: no GPU was at hand. `KANX_TRITON=on python benchmarks/layer_gpu.py` is "
+            "ready to run. It times the fused splines and polynomials (`kanx/kernels/tiles.py`) "
+            "beside linear layers and the Gaussian basis; Padé edges, one quotient per edge, with "
+            "shared poles, and grouped as in KAT (`kanx/kernels/rational_tiles.py`), beside "
+            "torch.compile of their plain code; and the quotients of a grouped layer by "
+            "themselves, as a share of the memory's bandwidth. All kernels are tested against "
+            "float64 by Triton's interpreter, and compiled for Hopper without spills.",
         ]
     result = json.loads(path.read_text())
-    rows = [list(row.values()) for row in result["rows"]]
+    errors = ", ".join(f"{name} {own:.1e}" for name, own in result["quotient_errors"].items())
     return [
         "## A layer on a GPU",
         f"Measured on {result['gpu']}, torch {result['machine']['torch']}.",
-        table(list(result["rows"][0]), rows),
+        records(result["rows"]),
+        "Quotients of a grouped Padé layer by themselves, in float32; relative errors of the "
+        f"operator against float64: {errors}.",
+        records(result["quotients"]),
     ]
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from kanx.discovery.data import Data
-from kanx.discovery.prepare import Prepared, prepare
+from kanx.discovery.prepare import Prepared, distinct_rows, prepare
 from kanx.discovery.ridge import chebyshev, surface_basis
 from kanx.discovery.task import Clock, Options, Rows, context_of, named, run, search_of
 from kanx.discovery.template import Required
@@ -51,6 +51,8 @@ def find_log_odds(
     """
     clock = Clock(options.max_time)
     generator = np.random.default_rng(seed)
+    X, y, weight, _ = distinct_rows(rows.X, rows.y, rows.weight)
+    rows = replace(rows, X=X, y=y, weight=weight)
     guess = first_guess(rows.X, rows.y, rows.weight)
     working = scored(guess, rows.y, rows.weight)
     prepared = prepare(

@@ -70,7 +70,7 @@ def prepare(
         Draws the rows.
     """
     notes: list[str] = []
-    X, y, weight, origin = _distinct_rows(X, y, weight)
+    X, y, weight, origin = distinct_rows(X, y, weight)
     rows = np.arange(len(y))
     kept = _useful_columns(X[rows], names, notes)
     order = generator.permutation(rows)
@@ -97,7 +97,7 @@ def prepare(
     )  # fmt: skip
 
 
-def _distinct_rows(
+def distinct_rows(
     X: Array, y: Array, weight: Array
 ) -> tuple[Array, Array, Array, NDArray[np.int64]]:
     """Drop rows of weight zero and add up the weights of equal rows; say where each was.

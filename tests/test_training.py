@@ -14,6 +14,7 @@ from kanx.training.levenberg_marquardt import Problem, minimise, solve_damped
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Gaussian, Huber, Logistic, Poisson, Softmax
 from kanx.training.placement import place_on_data
+from kanx.training.selection import Task, multiply
 from kanx.training.starts import random_start
 
 ONE = torch.ones(1, dtype=torch.float64)
@@ -230,3 +231,27 @@ def test_the_round_of_highest_evidence_is_kept():
     y = X[:, 0] * X[:, 1]
     fit = kanx.KANRegressor(hidden=(2,), n_estimators=1, random_state=0).fit(X, y).model_.members[0]
     assert fit.evidence >= max(fit.trace) - 1
+
+
+def test_multiplication_nodes_replace_adding_ones_where_they_clearly_pay():
+    x = rows(150)[:, :2]
+    noise = torch.randn(150, 1, generator=torch.Generator().manual_seed(1)).double()
+    y = x[:, :1] * x[:, 1:] + 0.01 * noise
+    edge = {"family": "gp", "control_points": 6}
+    task = Task(
+        x,
+        y / y.std(),
+        torch.ones(150).double(),
+        Gaussian(10 * ONE),
+        outputs=1,
+        edges=[edge, edge],
+        hidden_edge=edge,
+        settings=Settings(max_iter=25),
+    )
+    adding = task.fit((2,), skip=True)
+    product = multiply(task, 2, adding.evidence)
+    assert product is not None
+    network = task.finish(product).network
+    assert network.layers[0].mask.sum(0).tolist() == [1, 1]  # every factor sees one input
+    assert multiply(task, 2, product.evidence) is None
+    assert multiply(task, 8, -1e9) is None  # too many hidden nodes to be read as products

@@ -35,6 +35,9 @@ COORDINATES_PER_ROW = 1.5
 SAME_WIDTH, SAME_START = 0.02, 0.1
 # gain of log evidence, odds of about 150 to 1, that pays for a model that is harder to read
 CLEAR = 5.0
+# adding nodes up to which multiplication nodes are tried, and the log evidence a row that
+# averaging is worth, which they do without
+MOST_FOR_PRODUCTS, AVERAGED = 4, 0.05
 # interactions are not looked for in fewer rows than this many per input
 ROWS_PER_INPUT = 10
 
@@ -197,7 +200,8 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     Every width gets two starts; the remaining ones go to the widest whose best start comes near
     the highest evidence of all. Those near the best are averaged, whatever their width. The
     additive model is kept unless hidden nodes raise the log evidence by more than `CLEAR`: what is
-    easier to read needs no further argument.
+    easier to read needs no further argument. Where few hidden nodes do as well as many,
+    multiplication nodes are tried, see `multiply`.
 
     Parameters
     ----------
@@ -225,6 +229,9 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     near = [w for w, trials in tried.items() if _highest(trials) >= highest - SAME_WIDTH * rows]
     if not near or highest == additive.evidence + CLEAR:
         return [finish_additive(whole, task, additive)]
+    product = multiply(task, near[0], highest)
+    if product is not None:
+        return [whole.finish(product)]
     begun = len(tried[near[-1]])
     rest = range(begun, begun + n_estimators - started)
     trials = [trial for own in tried.values() for trial in own]
@@ -233,6 +240,31 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     if len(whole.x) > MANY_ROWS:
         kept = kept[:FINISHED_ON_ALL]
     return [whole.finish(trial) for trial in kept]
+
+
+def multiply(task: Task, width: int, highest: float) -> Trial | None:
+    """Fit multiplication nodes in the place of hidden nodes that add; None where they do not pay.
+
+    A product of two sums is a difference of two squares, so half as many multiplication nodes as
+    adding ones do, each of which is read at once. They are tried where few hidden nodes are enough.
+
+    Parameters
+    ----------
+    task : Task
+    width : int
+        Least number of adding nodes that comes near the highest evidence.
+    highest : float
+        That evidence; multiplication nodes have to be clearly above, as they cannot be averaged.
+    """
+    if width > MOST_FOR_PRODUCTS:
+        return None
+    counts = range(1, width // 2 + 1)
+    best = max(
+        (task.fit(({"products": [2] * count},), skip=True) for count in counts),
+        key=lambda trial: trial.evidence,
+    )
+    gain = best.evidence - highest
+    return best if gain > max(CLEAR, AVERAGED * task.weight.sum().item()) else None
 
 
 def near_best(trials: list[Trial], rows: float) -> list[Trial]:

@@ -65,10 +65,11 @@ def main():
     lines += [
         "",
         f"{options.repeats} fits each. The move is the standard deviation of an effect between "
-        "fits, in percent of the largest effect's. Python "
-        f"{platform.python_version()}, torch {torch.__version__}, {platform.machine()}, "
-        f"{os.cpu_count()} cores, one thread; made by "
-        "`python benchmarks/stability.py --write docs/trust.md`.",
+        "fits, in percent of the largest effect's.",
+        "Shares are those along the paths: with hidden nodes they move far more than the effects do.",
+        f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}, "
+        f"{os.cpu_count()} cores, one thread;",
+        "made by `python benchmarks/stability.py --write docs/trust.md`.",
     ]
     if options.write:
         with open(options.write, encoding="utf-8") as file:

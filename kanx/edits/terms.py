@@ -61,9 +61,7 @@ def find_input(name: str, names: Sequence[str]) -> int:
     ValueError
         If there is none of that name.
     """
-    if name not in names:
-        raise ValueError(f"there is no input {name!r}; the inputs are {list(names)}")
-    return list(names).index(name)
+    return _find(name, names, "input")
 
 
 def find_target(name: str, target_names: Sequence[str]) -> int:
@@ -74,9 +72,13 @@ def find_target(name: str, target_names: Sequence[str]) -> int:
     ValueError
         If there is none of that name.
     """
-    if name not in target_names:
-        raise ValueError(f"there is no target {name!r}; the targets are {list(target_names)}")
-    return list(target_names).index(name)
+    return _find(name, target_names, "target")
+
+
+def _find(name: str, names: Sequence[str], kind: str) -> int:
+    if name not in names:
+        raise ValueError(f"there is no {kind} {name!r}; the {kind}s are {list(names)}")
+    return list(names).index(name)
 
 
 def edges_of_input(network: KAN, index: int) -> list[Edge]:

@@ -66,7 +66,7 @@ def main():
         "",
         f"{options.repeats} fits each. The move is the standard deviation of an effect between "
         "fits, in percent of the largest effect's.",
-        "Shares are those along the paths: with hidden nodes they move far more than the effects do.",
+        "Shares are those along the paths: with hidden nodes they move far more than effects do.",
         f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}, "
         f"{os.cpu_count()} cores, one thread;",
         "made by `python benchmarks/stability.py --write docs/trust.md`.",

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from latency import table
+from latency import quick_ebm, table
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 SERVER = """
@@ -40,7 +40,6 @@ def save_models(folder: Path) -> dict[str, Path]:
     """Fit every model to the same rows and write it in MLflow's format."""
     import mlflow
     import pandas as pd
-    from interpret.glassbox import ExplainableBoostingRegressor
 
     from kanx import KANRegressor
     from kanx.export import to_mlflow, to_onnx
@@ -53,7 +52,7 @@ def save_models(folder: Path) -> dict[str, Path]:
     places = {}
     for name, rival in (
         ("gradient boosting (scikit-learn)", HistGradientBoostingRegressor(random_state=0)),
-        ("EBM (interpret)", ExplainableBoostingRegressor(random_state=0, n_jobs=1)),
+        ("EBM (interpret)", quick_ebm()),
     ):
         places[name] = folder / f"m{len(places)}"
         mlflow.sklearn.save_model(

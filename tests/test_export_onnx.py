@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -123,6 +124,20 @@ def test_numeric_and_boolean_categories_and_an_empty_text():
     described = json.loads(to_onnx(model).metadata_props[0].value)
     assert described["missing"] == {"text": "kanx:missing"}
     assert [column["name"] for column in described["columns"]] == ["code", "flag", "text"]
+
+
+def test_one_session_serves_several_clients_and_refuses_wrong_columns():
+    served, rows = session(fitted("regressor")), feed(hard_rows())
+    wanted = served.run(["predictions"], rows)[0]
+    with ThreadPoolExecutor(8) as clients:
+        found = list(clients.map(lambda _: served.run(["predictions"], rows)[0], range(24)))
+    assert all(np.array_equal(own, wanted, equal_nan=True) for own in found)
+    lacking = {name: values for name, values in rows.items() if name != NAMES[2]}
+    of_text = {**rows, NAMES[2]: rows[NAMES[1]]}
+    for bad in (lacking, {**rows, "more": rows[NAMES[0]]}, of_text):
+        with pytest.raises(Exception, match=r"(?i)invalid|required|unexpected"):
+            served.run(["predictions"], bad)
+    assert np.array_equal(served.run(["predictions"], rows)[0], wanted, equal_nan=True)
 
 
 def test_contributions_may_be_left_out():

@@ -298,10 +298,16 @@ def test_mlflow_serves_several_clients_and_refuses_bad_requests(server):
         b'{"dataframe_records": "no"}',
         {"dataframe_records": [lacking]},
         {"dataframe_records": [{**good, "z": "text"}]},
+        {"dataframe_records": [{**lacking, "zz": 1.0}]},
+        {"dataframe_split": {"columns": [*good], "data": [[1.0]]}},
         {"rows": [good]},
     ):
         status, message = post(server, body)
         assert 400 <= status < 500, (status, message, body if isinstance(body, dict) else body[:40])
+    absent = json.dumps({"dataframe_records": [{**good, "z": float("nan")}]})
+    status, answer = post(server, absent.encode())  # NaN is no JSON, but Python's own writes it
+    assert status == 200
+    assert np.isfinite(answer["predictions"][0]["prediction"])
     # MLflow's own parser gives up on very deep JSON with an error of the server
     assert post(server, b"[" * 10_000)[0] in (400, 500)
     assert post(server, rows(3))[0] == 200  # and nothing has fallen over

@@ -236,9 +236,9 @@ def report(results, options):
         f"`python benchmarks/recovery_report.py`, {platform.machine()}, one thread, "
         f"`max_time` {sorted({r['max_time'] for r in results})} s of processor time, "
         f"seeds {sorted({r['seed'] for r in results})}; 2000 rows (Nguyen 20, Strogatz "
-        "the 400 published ones). *Equations* says how many were run: every n-th of the table, "
-        "not chosen by result. The table of elementary functions was chosen on the even rows of "
-        "feynman.csv; the odd rows are the test.",
+        "the 400 published ones). *Equations* says how many were run: the first ones or every n-th "
+        "of the table, not chosen by result. The table of elementary functions was chosen on the "
+        "even rows of feynman.csv; the odd rows are the test.",
         "",
         "| table | rows | method | noise | equations | found | rate | SRBench rule "
         "| median CPU s | 90 % CPU s |",

@@ -233,22 +233,22 @@ assembler = get_ptxas(90).path
 edge, own = {"INPUTS": 64, "OUTPUTS": 64}, {"INPUTS": 768}
 summed = {"INPUTS": 256, "OUTPUTS": 256, "COUNT": 5, "KIND": 0, "PRECISION": "tf32", "HALF": True}
 kernels = [
-    (rational_tiles.edge_forward_tile, rational.EDGE_FORWARD, edge),
-    (rational_tiles.edge_input_tile, rational.EDGE_INPUT, edge),
-    (rational_tiles.edge_coefficient_tile, rational.EDGE_COEFFICIENT, edge),
-    (rational_tiles.input_forward_tile, rational.INPUT_FORWARD, own),
-    (rational_tiles.input_backward_tile, rational.INPUT_BACKWARD, own),
-    (tiles.forward_tile, fused.FORWARD, summed),
-    (tiles.input_tile, fused.INPUT, summed),
-    (tiles.coefficient_tile, fused.COEFFICIENT, summed),
+    (rational_tiles.edge_forward_tile, rational.EDGE_FORWARD, edge, "BN"),
+    (rational_tiles.edge_input_tile, rational.EDGE_INPUT, edge, "BN"),
+    (rational_tiles.edge_coefficient_tile, rational.EDGE_COEFFICIENT, edge, "BN"),
+    (rational_tiles.input_forward_tile, rational.INPUT_FORWARD, own, "BK"),
+    (rational_tiles.input_backward_tile, rational.INPUT_BACKWARD, own, "BK"),
+    (tiles.forward_tile, fused.FORWARD, summed, None),
+    (tiles.input_tile, fused.INPUT, summed, None),
+    (tiles.coefficient_tile, fused.COEFFICIENT, summed, None),
 ]
-for kernel, chosen, sizes in kernels:
-    quotients = "ABOVE" in kernel.arg_names
+for kernel, chosen, sizes, columns in kernels:
     # five and four coefficients below and above, and the six and four of KAT
-    for above, below in ((4, 3), (5, 4)) if quotients else ((0, 0),):
-        count = above + 1 + below
-        tile = rational.with_sums(chosen, count) if "part_ptr" in kernel.arg_names else dict(chosen)
-        tile = tile if quotients else dict(chosen)
+    for above, below in ((4, 3), (5, 4)) if columns else ((0, 0),):
+        tile = dict(chosen)
+        if columns:
+            sums = above + 1 + below if "part_ptr" in kernel.arg_names else None
+            (tile,) = rational.fitted([chosen], columns, 64, sums)
         options = {key: tile.pop(key) for key in ("num_warps", "num_stages")}
         constants = {**sizes, **tile, "ABOVE": above, "BELOW": below}
         constants = {name: constants[name] for name in kernel.arg_names if name in constants}
@@ -267,8 +267,6 @@ for kernel, chosen, sizes in kernels:
             command = [assembler, "-v", "--gpu-name", "sm_90a", file.name, "-o", "/dev/null"]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert " 0 bytes spill stores" in done.stderr, (kernel.__name__, done.stderr)
-        note = [line for line in done.stderr.splitlines() if "registers" in line]
-        print(kernel.__name__, count, built.metadata.shared, *note)
 print("compiled")
 """
 

@@ -3,16 +3,18 @@
 They give what the plain tensor code of the layers gives, without a tensor of the size of the
 basis:
 
-================  =============================================================================
+=================  =============================================================================
 `blocked`         any family that is linear in its coefficients, in plain PyTorch: blocks of
                   rows, the basis recomputed in the backward pass
 `spline`          B-splines and piecewise linear curves on a CPU, by a small C++ kernel that
                   touches only the coefficients whose functions are not zero; see `compiler`
 `device`          orthogonal polynomials, splines on even grids, Gaussian bumps and waves on a
-                  GPU, by Triton kernels that keep the basis in registers (`fused`, `tiles`)
-================  =============================================================================
+                  GPU, by Triton kernels that keep the basis in registers (`fused`, `tiles`);
+                  Padé edges with shared poles too (`rational`, `rational_tiles`)
+`rational_device` Padé edges with poles of their own on a GPU
+=================  =============================================================================
 
 The environment variable ``KANX_KERNELS=off`` keeps anything from being compiled. The
 Triton kernels have not yet run on a GPU (their tests use Triton's interpreter), so they wait for
-``KANX_TRITON=on``.
+``KANX_TRITON=on``, or ``autotune``, which also measures tiles; see `tuning`.
 """

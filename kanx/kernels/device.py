@@ -75,9 +75,15 @@ class FusedFamily(Protocol):
 
 
 def enabled() -> bool:
-    """Say whether GPUs use the fused operator: KANX_TRITON is ``on`` and triton is installed."""
-    wanted = os.environ.get("KANX_TRITON", "off").lower() in ("on", "1", "yes", "true")
-    return wanted and importlib.util.find_spec("triton") is not None
+    """Say whether GPUs use the fused operator: KANX_TRITON asks for it and triton is installed.
+
+    ``on`` takes the shipped tiles, ``autotune`` measures several at the first call with a shape.
+    """
+    asked = os.environ.get("KANX_TRITON", "off").lower()
+    return (
+        asked in ("on", "1", "yes", "true", "autotune")
+        and importlib.util.find_spec("triton") is not None
+    )
 
 
 def precision(device: torch.device) -> str:

@@ -16,12 +16,22 @@ from torch.library import triton_op, wrap_triton
 
 from kanx.kernels import tiles
 from kanx.kernels.chebyshev import Recurrence
+from kanx.kernels.tuning import Tile, distinct, run_best, tile
 
 MODES = ("bf16", "tf32", "tf32x3")
 # rows, inputs and outputs of a tile, warps and stages of the pipeline
 FORWARD = {"BM": 128, "BK": 32, "BN": 128, "num_warps": 8, "num_stages": 3}
 INPUT = {"BM": 64, "BK": 32, "BN": 64, "num_warps": 8, "num_stages": 3}
 COEFFICIENT = {"BM": 32, "BK": 64, "BN": 64, "num_warps": 4, "num_stages": 3}
+# what else is measured on request
+FORWARDS = (FORWARD, tile(128, 32, 64, 4, 3), tile(64, 32, 128, 4, 3), tile(64, 32, 64, 4, 3))
+INPUTS = (INPUT, tile(64, 32, 128, 8, 2), tile(64, 32, 64, 4, 3), tile(32, 32, 64, 4, 3))
+COEFFICIENTS = (
+    COEFFICIENT,
+    tile(32, 64, 128, 8, 3),
+    tile(64, 64, 64, 4, 2),
+    tile(32, 32, 64, 4, 3),
+)
 ROWS_PER_SHARE = 4096  # of one partial sum of the coefficients' gradient
 
 
@@ -36,6 +46,14 @@ def _tile(chosen: dict[str, int], inputs: int, outputs: int) -> dict[str, int]:
         "BK": min(chosen["BK"], fit(inputs)),
         "BN": min(chosen["BN"], fit(outputs)),
     }
+
+
+def _tiles(candidates: Sequence[Tile], inputs: int, outputs: int) -> list[Tile]:
+    return distinct([_tile(own, inputs, outputs) for own in candidates])
+
+
+def _key(name: str, start: Tensor | None, sizes: dict[str, Any], mode: str) -> tuple[Any, ...]:
+    return (name, start is None, mode, *sizes.values())
 
 
 def _sizes(coefficients: Tensor, kind: int, mode: str) -> dict[str, Any]:
@@ -53,14 +71,20 @@ def _forward(
 ) -> Tensor:
     rows, inputs, outputs = len(t), *coefficients.shape[1:]
     y = t.new_empty(rows, outputs)
-    tile = _tile(FORWARD, inputs, outputs)
-    grid = (triton.cdiv(rows, tile["BM"]), triton.cdiv(outputs, tile["BN"]))
-    if rows:
-        wrap_triton(tiles.forward_tile)[grid](
-            t.contiguous(), start, _operand(coefficients, mode), table, y, rows,
-            **_sizes(coefficients, kind, mode), **tile,
-        )  # fmt: skip
-    return y
+    sizes, t, operand = (
+        _sizes(coefficients, kind, mode),
+        t.contiguous(),
+        _operand(coefficients, mode),
+    )
+    if not rows:
+        return y
+
+    def run(own: Tile) -> Tensor:
+        grid = (triton.cdiv(rows, own["BM"]), triton.cdiv(outputs, own["BN"]))
+        wrap_triton(tiles.forward_tile)[grid](t, start, operand, table, y, rows, **sizes, **own)
+        return y
+
+    return run_best(run, _tiles(FORWARDS, inputs, outputs), _key("forward", start, sizes, mode), t)
 
 
 def _backward(
@@ -81,20 +105,29 @@ def _backward(
     if not rows:
         empty = torch.zeros_like(coefficients, memory_format=torch.contiguous_format)
         return by_t, by_start, empty
-    tile = _tile(INPUT, inputs, outputs)
-    grid = (triton.cdiv(rows, tile["BM"]), triton.cdiv(inputs, tile["BK"]))
-    wrap_triton(tiles.input_tile)[grid](
-        t, start, _operand(coefficients, mode), table, upstream, by_t,
-        None if start is None else by_start, rows, **sizes, **tile,
-    )  # fmt: skip
-    tile = _tile(COEFFICIENT, inputs, outputs)
+    operand, written = _operand(coefficients, mode), None if start is None else by_start
     shares = triton.cdiv(rows, ROWS_PER_SHARE)
+    share = ROWS_PER_SHARE if shares > 1 else rows
     parts = t.new_empty(shares, count, inputs, outputs)
-    blocks = (triton.cdiv(inputs, tile["BK"]) * count, triton.cdiv(outputs, tile["BN"]), shares)
-    wrap_triton(tiles.coefficient_tile)[blocks](
-        t, start, table, upstream, parts, rows, ROWS_PER_SHARE if shares > 1 else rows,
-        **sizes, HALF=mode == "bf16", **tile,
-    )  # fmt: skip
+
+    def by_inputs(own: Tile) -> Tensor:
+        grid = (triton.cdiv(rows, own["BM"]), triton.cdiv(inputs, own["BK"]))
+        wrap_triton(tiles.input_tile)[grid](
+            t, start, operand, table, upstream, by_t, written, rows, **sizes, **own
+        )
+        return by_t
+
+    def by_coefficients(own: Tile) -> Tensor:
+        wide, blocks = triton.cdiv(inputs, own["BK"]), triton.cdiv(outputs, own["BN"])
+        wrap_triton(tiles.coefficient_tile)[(wide * count, blocks, shares)](
+            t, start, table, upstream, parts, rows, share, **sizes, HALF=mode == "bf16", **own
+        )
+        return parts
+
+    names = (("input", by_inputs, INPUTS), ("coefficient", by_coefficients, COEFFICIENTS))
+    for name, run, candidates in names:
+        fitted = _tiles(candidates, inputs, outputs)
+        run_best(run, fitted, _key(name, start, sizes, mode), t)
     return by_t, by_start, parts.sum(0)
 
 

@@ -6,6 +6,7 @@ The kernels are in `rational_tiles`: ``f(t) = sum_j a_j t^j / (1 + (sum_k b_k t^
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.library import triton_op, wrap_triton
 
 from kanx.kernels import rational_tiles
 from kanx.kernels.fused import plain_gradients
+from kanx.kernels.tuning import Tile, distinct, run_best, tile
 from kanx.layers.denominators import DENOMINATORS
 from kanx.layers.polynomials import horner
 
@@ -24,20 +26,32 @@ EDGE_INPUT = {"BM": 64, "BK": 8, "BN": 32, "num_warps": 4, "num_stages": 2}
 EDGE_COEFFICIENT = {"BM": 16, "BN": 64, "num_warps": 4, "num_stages": 2}
 INPUT_FORWARD = {"BM": 64, "BK": 64, "num_warps": 8, "num_stages": 2}
 INPUT_BACKWARD = {"BM": 16, "BK": 64, "num_warps": 4, "num_stages": 2}
+# what else is measured on request
+EDGE_FORWARDS = (EDGE_FORWARD, tile(32, None, 64, 4, 2), tile(64, None, 64, 8, 2))
+EDGE_INPUTS = (EDGE_INPUT, tile(32, 8, 64, 4, 2), tile(64, 8, 64, 8, 2))
+EDGE_COEFFICIENTS = (EDGE_COEFFICIENT, tile(32, None, 32, 4, 2), tile(16, None, 64, 8, 2))
+INPUT_FORWARDS = (INPUT_FORWARD, tile(32, 128, None, 8, 2), tile(32, 64, None, 4, 2))
+INPUT_BACKWARDS = (INPUT_BACKWARD, tile(8, 128, None, 4, 2), tile(32, 64, None, 8, 2))
 PROGRAMS = 2048  # that a GPU is kept busy by: so many shares of the rows are made
 FEWEST_ROWS = 256  # of one share
 
 
-def shrunk(chosen: dict[str, int], key: str, columns: int) -> dict[str, int]:
-    """Give a tile no more columns than there are, and more rows instead."""
-    own = min(chosen[key], triton.next_power_of_2(columns))
-    return {**chosen, key: own, "BM": chosen["BM"] * chosen[key] // own}
+def fitted(
+    candidates: Sequence[Tile], key: str, columns: int, sums: int | None = None
+) -> list[Tile]:
+    """Fit tiles to a layer.
 
-
-def with_sums(chosen: dict[str, int], count: int) -> dict[str, int]:
-    """Take fewer rows where a tile holds the sums of more than eight coefficients."""
-    rows = max(1, chosen["BM"] * 8 // max(8, triton.next_power_of_2(count)))
-    return {**chosen, "BM": rows}
+    No more columns than there are, and more rows instead; fewer rows where a tile holds the
+    ``sums`` of more than eight coefficients.
+    """
+    tiles = []
+    for chosen in candidates:
+        own = min(chosen[key], triton.next_power_of_2(columns))
+        rows = chosen["BM"] * chosen[key] // own
+        if sums is not None:
+            rows = max(1, rows * 8 // max(8, triton.next_power_of_2(sums)))
+        tiles.append({**chosen, key: own, "BM": rows})
+    return distinct(tiles)
 
 
 def _shares(rows: int, programs: int) -> tuple[int, int]:
@@ -65,14 +79,20 @@ def quotient_sum(t: Tensor, above: Tensor, below: Tensor) -> Tensor:
     """
     rows, outputs = len(t), above.shape[2]
     y = t.new_empty(rows, outputs)
-    tile = shrunk(EDGE_FORWARD, "BN", outputs)
-    grid = (triton.cdiv(rows, tile["BM"]), triton.cdiv(outputs, tile["BN"]))
-    if rows:
+    if not rows:
+        return y
+    t, above, below = t.contiguous(), above.contiguous(), below.contiguous()
+    sizes = {**_degrees(above, below), "OUTPUTS": outputs}
+
+    def run(own: Tile) -> Tensor:
+        grid = (triton.cdiv(rows, own["BM"]), triton.cdiv(outputs, own["BN"]))
         wrap_triton(rational_tiles.edge_forward_tile)[grid](
-            t.contiguous(), above.contiguous(), below.contiguous(), y, rows,
-            **_degrees(above, below), OUTPUTS=outputs, **tile,
-        )  # fmt: skip
-    return y
+            t, above, below, y, rows, **sizes, **own
+        )
+        return y
+
+    tiles = fitted(EDGE_FORWARDS, "BN", outputs)
+    return run_best(run, tiles, ("edge forward", *sizes.values()), t)
 
 
 @triton_op("kanx::quotient_sum_backward", mutates_args=())
@@ -87,20 +107,29 @@ def quotient_sum_backward(
     t, above, below = t.contiguous(), above.contiguous(), below.contiguous()
     upstream = upstream.contiguous()
     sizes = {**_degrees(above, below), "OUTPUTS": outputs}
-    tile = shrunk(EDGE_INPUT, "BN", outputs)
-    grid = (triton.cdiv(rows, tile["BM"]), triton.cdiv(inputs, tile["BK"]))
-    wrap_triton(rational_tiles.edge_input_tile)[grid](
-        t, above, below, upstream, by_t, rows, **sizes, **tile
-    )
     count = len(above) + len(below)
-    tile = with_sums(shrunk(EDGE_COEFFICIENT, "BN", outputs), count)
-    blocks = triton.cdiv(outputs, tile["BN"])
-    shares, share = _shares(rows, inputs * blocks)
-    parts = t.new_empty(shares, count, inputs, outputs)
-    wrap_triton(rational_tiles.edge_coefficient_tile)[(inputs, blocks, shares)](
-        t, above, below, upstream, parts, rows, share, **sizes, **tile
-    )
-    by_above, by_below = parts.sum(0).split([len(above), len(below)])
+
+    def by_inputs(own: Tile) -> Tensor:
+        grid = (triton.cdiv(rows, own["BM"]), triton.cdiv(inputs, own["BK"]))
+        wrap_triton(rational_tiles.edge_input_tile)[grid](
+            t, above, below, upstream, by_t, rows, **sizes, **own
+        )
+        return by_t
+
+    def by_coefficients(own: Tile) -> Tensor:
+        blocks = triton.cdiv(outputs, own["BN"])
+        shares, share = _shares(rows, inputs * blocks)
+        parts = t.new_empty(shares, count, inputs, outputs)
+        wrap_triton(rational_tiles.edge_coefficient_tile)[(inputs, blocks, shares)](
+            t, above, below, upstream, parts, rows, share, **sizes, **own
+        )
+        return parts.sum(0)
+
+    key = tuple(sizes.values())
+    run_best(by_inputs, fitted(EDGE_INPUTS, "BN", outputs), ("edge input", *key), t)
+    tiles = fitted(EDGE_COEFFICIENTS, "BN", outputs, count)
+    sums = run_best(by_coefficients, tiles, ("edge coefficient", *key), t)
+    by_above, by_below = sums.split([len(above), len(below)])
     return by_t, by_above.clone(), by_below.clone()
 
 
@@ -118,14 +147,20 @@ def quotient(t: Tensor, above: Tensor, below: Tensor) -> Tensor:
     """
     rows, inputs = t.shape
     y = torch.empty_like(t, memory_format=torch.contiguous_format)
-    tile = shrunk(INPUT_FORWARD, "BK", inputs)
-    grid = (triton.cdiv(rows, tile["BM"]), triton.cdiv(inputs, tile["BK"]))
-    if rows:
+    if not rows:
+        return y
+    t, above, below = t.contiguous(), above.contiguous(), below.contiguous()
+    sizes = _degrees(above, below)
+
+    def run(own: Tile) -> Tensor:
+        grid = (triton.cdiv(rows, own["BM"]), triton.cdiv(inputs, own["BK"]))
         wrap_triton(rational_tiles.input_forward_tile)[grid](
-            t.contiguous(), above.contiguous(), below.contiguous(), y, rows,
-            **_degrees(above, below), **tile,
-        )  # fmt: skip
-    return y
+            t, above, below, y, rows, **sizes, **own
+        )
+        return y
+
+    tiles = fitted(INPUT_FORWARDS, "BK", inputs)
+    return run_best(run, tiles, ("input forward", *sizes.values()), t)
 
 
 @triton_op("kanx::quotient_backward", mutates_args=())
@@ -138,15 +173,21 @@ def quotient_backward(
     if not rows:
         return by_t, torch.zeros_like(above), torch.zeros_like(below)
     count = len(above) + len(below)
-    tile = with_sums(shrunk(INPUT_BACKWARD, "BK", inputs), count)
-    blocks = triton.cdiv(inputs, tile["BK"])
-    shares, share = _shares(rows, blocks)
-    parts = t.new_empty(shares, count, inputs)
-    wrap_triton(rational_tiles.input_backward_tile)[(blocks, shares)](
-        t.contiguous(), above.contiguous(), below.contiguous(), upstream.contiguous(),
-        by_t, parts, rows, share, **_degrees(above, below), **tile,
-    )  # fmt: skip
-    by_above, by_below = parts.sum(0).split([len(above), len(below)])
+    t, above, below = t.contiguous(), above.contiguous(), below.contiguous()
+    upstream, sizes = upstream.contiguous(), _degrees(above, below)
+
+    def run(own: Tile) -> Tensor:
+        blocks = triton.cdiv(inputs, own["BK"])
+        shares, share = _shares(rows, blocks)
+        parts = t.new_empty(shares, count, inputs)
+        wrap_triton(rational_tiles.input_backward_tile)[(blocks, shares)](
+            t, above, below, upstream, by_t, parts, rows, share, **sizes, **own
+        )
+        return parts.sum(0)
+
+    tiles = fitted(INPUT_BACKWARDS, "BK", inputs, count)
+    sums = run_best(run, tiles, ("input backward", *sizes.values()), t)
+    by_above, by_below = sums.split([len(above), len(below)])
     return by_t, by_above.clone(), by_below.clone()
 
 

@@ -1,0 +1,56 @@
+"""Which tile a kernel runs with."""
+
+import importlib.util
+
+import pytest
+import torch
+
+if importlib.util.find_spec("triton") is None:
+    pytest.skip("triton is not installed", allow_module_level=True)
+
+from kanx.kernels import device, tuning
+
+TILES = (tuning.tile(64, None, 64, 4, 2), tuning.tile(32, None, 64, 4, 2))
+T = torch.zeros(100, 2)
+
+
+def run(own):
+    return torch.tensor(own["BM"])
+
+
+def test_the_shipped_tile_runs_without_a_request(monkeypatch):
+    monkeypatch.setenv("KANX_TRITON", "on")
+    assert not tuning.requested(T)
+    assert tuning.run_best(run, TILES, ("kernel",), T) == 64
+
+
+def test_the_fastest_tile_runs_on_request_and_is_remembered(monkeypatch):
+    measured = []
+
+    def milliseconds(call):
+        measured.append(int(call()))
+        return float(measured[-1])
+
+    monkeypatch.setattr(tuning, "requested", lambda t: True)
+    monkeypatch.setattr(tuning, "milliseconds", milliseconds)
+    monkeypatch.setattr(tuning, "_fastest", {})
+    for rows in (100, 128, 100):
+        assert tuning.run_best(run, TILES, ("kernel",), T.new_zeros(rows, 2)) == 32
+    assert measured == [64, 32]
+    tuning.run_best(run, TILES, ("kernel",), T.new_zeros(129, 2))
+    tuning.run_best(run, TILES, ("another",), T)
+    assert measured == [64, 32] * 3
+
+
+def test_a_tile_that_does_not_fit_is_not_chosen(monkeypatch):
+    def too_large(call, **options):
+        raise tuning.triton.OutOfResources(300000, 232448, "shared memory")
+
+    monkeypatch.setattr(tuning.triton.testing, "do_bench", too_large)
+    assert tuning.milliseconds(lambda: T) == float("inf")
+
+
+def test_autotuning_is_asked_for_by_the_environment(monkeypatch):
+    monkeypatch.setenv("KANX_TRITON", "autotune")
+    assert device.enabled()
+    assert not tuning.requested(T)  # nothing to measure on a CPU

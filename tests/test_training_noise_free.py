@@ -164,6 +164,15 @@ def test_a_network_of_fixed_shape_is_fitted_and_the_one_given_stays():
     assert all(map(torch.equal, before, network.parameters()))
 
 
+def test_constant_columns_and_targets_do_no_harm():
+    X, _ = rows(60, 1)
+    with_constant = np.column_stack([X, np.ones(60)])
+    for target in (X[:, 0] ** 3 + 2, np.full(60, 3.0)):
+        model = KANRegressor(edge="slaf", hidden="additive", random_state=0)
+        model.fit(with_constant, target)
+        np.testing.assert_allclose(model.predict(with_constant), target, atol=1e-9)
+
+
 def test_too_few_rows_are_refused():
     _, x = rows(9, 1)
     with pytest.raises(ValueError, match="at least 10"):

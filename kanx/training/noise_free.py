@@ -35,7 +35,7 @@ SAME = 1e-3  # relative difference of errors below which two starts found the sa
 
 @dataclass(frozen=True)
 class NoiseFree:
-    """A network fitted without a penalty.
+    """A network fitted as if the data had no noise.
 
     Attributes
     ----------
@@ -132,6 +132,8 @@ def fit_noise_free(
 def cut_negligible(network: KAN, x: Tensor, share: float = NEGLIGIBLE) -> None:
     """Prune the curves that hardly vary beside the largest one into the same node, in place.
 
+    Their means go to the biases.
+
     Parameters
     ----------
     network : KAN
@@ -142,8 +144,12 @@ def cut_negligible(network: KAN, x: Tensor, share: float = NEGLIGIBLE) -> None:
     with torch.no_grad():
         h = x
         for layer, nodes in zip(network.layers, network.nodes, strict=True):
-            spread = layer.curves(h).std(0)  # (in, out)
-            layer.set_mask(layer.mask * (spread > share * spread.amax(0)))
+            curves = layer.curves(h)  # (rows, in, out)
+            spread = curves.std(0)
+            kept = spread > share * spread.amax(0)
+            if layer.bias is not None:
+                layer.bias.add_((curves.mean(0) * ~kept).sum(0))
+                layer.set_mask(layer.mask * kept)
             h = nodes(layer(h))
 
 

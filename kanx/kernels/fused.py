@@ -25,7 +25,7 @@ INPUT = {"BM": 64, "BK": 32, "BN": 64, "num_warps": 8, "num_stages": 3}
 COEFFICIENT = {"BM": 32, "BK": 64, "BN": 64, "num_warps": 4, "num_stages": 3}
 # what else is measured on request
 FORWARDS = (FORWARD, tile(128, 32, 64, 4, 3), tile(64, 32, 128, 4, 3), tile(64, 32, 64, 4, 3))
-INPUTS = (INPUT, tile(64, 32, 128, 8, 2), tile(64, 32, 64, 4, 3), tile(32, 32, 64, 4, 3))
+INPUTS = (INPUT, tile(64, 16, 64, 4, 3), tile(64, 16, 128, 8, 2), tile(32, 32, 64, 4, 3))
 COEFFICIENTS = (
     COEFFICIENT,
     tile(32, 64, 128, 8, 3),

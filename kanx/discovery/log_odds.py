@@ -118,7 +118,7 @@ def _regression(basis: Array, y: Array, weight: Array) -> Array:
         matrix = weighted.T @ basis + np.diag(prior)
         new = np.linalg.solve(matrix, weighted.T @ working.target)
         change = np.abs(new - coefficients).max()
-        coefficients = new
+        coefficients = np.asarray(new, dtype=float)
         if change < 1e-6:
             break
     return np.asarray(np.clip(basis @ coefficients, -LARGEST_LOGIT, LARGEST_LOGIT))

@@ -274,6 +274,12 @@ def test_what_cannot_be_explained_is_refused(model, X, options, error, message):
         kanx.explain(model, X, **options)
 
 
+def test_units_of_named_columns_do_not_hinder_a_model_of_a_plain_array():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    model = KANRegressor(hidden="additive", max_iter=3, random_state=0).fit(X, X[:, 0])
+    assert kanx.explain(model, X, units={"age": "years"}).curves[0].source_unit is None
+
+
 def test_a_single_row_must_be_a_table(table, additive):
     X, _ = table
     view = kanx.explain(additive, X)

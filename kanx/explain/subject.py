@@ -209,7 +209,9 @@ def subject_of(
     subject = _read(model, X)
     subject.units = dict(units or {})
     known = {*subject.names, *subject.target_names}
-    if subject.units and not known & set(subject.units):
+    # a model of a plain array has no names to compare with, such as a data set's without pandas
+    is_named = subject.estimator is None or hasattr(subject.estimator, "feature_names_in_")
+    if is_named and subject.units and not known & set(subject.units):
         raise ValueError(
             f"units names {sorted(subject.units)}, none of which the model knows; its columns and "
             f"targets are {sorted(known)}"

@@ -40,7 +40,7 @@ test-oldest:
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints-oldest.txt . pytest hypothesis pandas polars pyarrow
-	$(OLDEST)/bin/python -m pytest $(CORE:%=tests/test_%.py)
+	$(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning $(CORE:%=tests/test_%.py)
 
 $(VENV)/.trust: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group trust

@@ -110,7 +110,7 @@ def report(lines: list[str], won: int, seeds: int) -> str:
             "(arXiv:2404.19756, Tables 1 and 2: best of three seeds, L-BFGS on grids of 3 to 200",
             "intervals). Ours are polynomials whose degree is left open, trained on 1000 rows",
             "without noise; of the shapes that the paper lists the one is shown that is nearest",
-            f"to rows held out from training; of {seeds} draw(s), the median error. The",
+            f"to rows held out from training (draws of the data: {seeds}; median shown). The",
             "seconds are those of all listed shapes. The parameters beside ours are those of the",
             "paper's finest network of the same shape; it does not say which of its grids gave its",
             "figure. Nor does it print the ranges of the inputs: ours are those of",

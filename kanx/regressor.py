@@ -51,7 +51,9 @@ class KANRegressor(RegressorMixin, KANEstimator):
     edge : str or mapping, default="gp"
         Family of the curves, a key of `kanx.layers.FAMILIES`; or a mapping with the key
         ``"family"`` and the family's options; or a mapping from column to one of these. Columns
-        that it leaves out get ``"gp"``; categorical columns always get ``"lookup"``.
+        that it leaves out get ``"gp"``; categorical columns always get ``"lookup"``. ``"slaf"``
+        without a degree is first tried as if the data had no noise, with polynomials of rising
+        degree; see `kanx.training.noise_free.fit_noise_free`.
     hidden : "auto", "additive", tuple of widths, or (name, number), default="auto"
         Hidden nodes. ``"auto"`` keeps the additive model unless two, four or eight hidden nodes
         have a clearly higher evidence; see `kanx.training.selection.select`. A tuple of widths adds

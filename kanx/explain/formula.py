@@ -97,7 +97,8 @@ class Formula:
     @property
     def used_names(self) -> tuple[str, ...]:
         """Names of the columns that occur in the formula, in the order of the columns."""
-        return tuple(name for name in self.names if sp.Symbol(name) in self.expr.free_symbols)
+        used = {symbol.name for symbol in self.expr.free_symbols}
+        return tuple(name for name in self.names if name in used)
 
     @property
     def complexity(self) -> int:
@@ -143,10 +144,11 @@ class Formula:
         """Return the used columns by name, each of shape (n_rows,), and the number of rows."""
         if isinstance(X, Mapping) or hasattr(X, "columns"):
             labels = {str(label): label for label in getattr(X, "columns", X)}
-            missing = [name for name in self.used_names if name not in labels]
+            used = self.used_names
+            missing = [name for name in used if name not in labels]
             if missing:
                 raise ValueError(f"X has no column {missing}; its columns are {list(labels)}")
-            columns = {name: np.asarray(X[labels[name]], float) for name in self.used_names}
+            columns = {name: np.asarray(X[labels[name]], float) for name in used}
             n_rows = len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
             return columns, n_rows
         table = np.asarray(X, dtype=float)

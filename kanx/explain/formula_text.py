@@ -100,10 +100,11 @@ def describe(formula: "Formula") -> str:
     lines.append(f"  {formula.status}" + (f": {scores}" if scores else ""))
     if formula.constants:
         lines.append("  constants: " + constants_text(formula))
+    used = formula.used_names
     ranges = [
         f"{_with_unit(name, formula)} in [{low:.6g}, {high:.6g}]"
         for name, (low, high) in formula.ranges.items()
-        if name in formula.used_names
+        if name in used
     ]
     if ranges:
         lines.append("  checked on " + ", ".join(ranges))

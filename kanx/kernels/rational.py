@@ -17,8 +17,6 @@ from torch.library import triton_op, wrap_triton
 from kanx.kernels import rational_tiles
 from kanx.kernels.fused import plain_gradients
 from kanx.kernels.tuning import Tile, distinct, run_best, tile
-from kanx.layers.denominators import DENOMINATORS
-from kanx.layers.polynomials import horner
 
 # rows and columns of a tile, warps and stages of the pipeline
 EDGE_FORWARD = {"BM": 64, "BN": 64, "num_warps": 4, "num_stages": 2}
@@ -192,6 +190,10 @@ def quotient_backward(
 
 
 def _plain(t: Tensor, above: Tensor, below: Tensor) -> Tensor:
+    # the kernels know nothing of the families that use them, nor does importing them
+    from kanx.layers.denominators import DENOMINATORS
+    from kanx.layers.polynomials import horner
+
     return horner(above, t)[0] / DENOMINATORS["smooth"].evaluate(below, t)[0]
 
 

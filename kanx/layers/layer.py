@@ -62,8 +62,13 @@ class KANLayer(nn.Module):
             specs: list[EdgeSpec] = [edge] * in_features
         else:
             specs = list(edge)
-        if len(specs) != in_features or in_features < 1:
-            raise ValueError(f"got {len(specs)} edge specifications for {in_features} inputs")
+        if in_features < 1:
+            raise ValueError(f"a layer needs at least one input, got in_features={in_features}")
+        if len(specs) != in_features:
+            raise ValueError(
+                f"got {len(specs)} edge specifications for {in_features} inputs; pass one for each "
+                "input, or a single one for all"
+            )
         self.bundles: list[EdgeFamily] = nn.ModuleList()  # type: ignore[assignment]
         self.columns: list[list[int]] = []
         parsed = [_with_residual(*_parse(spec, options), residual) for spec in specs]

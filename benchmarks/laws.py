@@ -154,10 +154,6 @@ def report(options):
 
     results = read(options.results)
     lines = [
-        "---",
-        "orphan: true",
-        "---",
-        "",
         "# Laws from rows",
         "",
         f"`python benchmarks/laws.py`, {platform.machine()}, {os.cpu_count()} cores shared with "

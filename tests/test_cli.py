@@ -221,6 +221,19 @@ def test_predict_gives_probabilities_of_classes(tmp_path, capsys):
     assert [int(row["prediction"]) for row in found] == model.predict(X).tolist()
 
 
+def test_formula_prints_the_law_of_a_symbolic_estimator(tmp_path, capsys):
+    X = np.random.default_rng(0).uniform(1, 3, (60, 2))
+    law = kanx.SymbolicRegressor(max_time=5, random_state=0).fit(X, X[:, 0] / X[:, 1])
+    kanx.save(law, tmp_path / "law.kanx")
+    assert main(["formula", str(tmp_path / "law.kanx")]) == 0
+    assert capsys.readouterr().out.strip() == str(law.formula_)
+    assert main(["formula", str(tmp_path / "law.kanx"), "--latex"]) == 0
+    assert "frac" in capsys.readouterr().out
+    assert "holds the formula of a SymbolicRegressor" in refused(
+        capsys, "predict", tmp_path / "law.kanx", tmp_path / "law.kanx"
+    )
+
+
 def test_formula_prints_the_model(fitted, capsys):
     model = str(fitted / "deep/report/model.kanx")
     assert main(["formula", model]) == 0

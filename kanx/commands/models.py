@@ -7,26 +7,45 @@ from typing import Any
 import numpy as np
 
 
-def load_estimator(path: str) -> Any:
-    """Load a regressor or classifier.
+def load_model(path: str) -> Any:
+    """Load whatever `kanx.save` wrote.
 
     Raises
     ------
     ValueError
-        If the file is no kanx model, or holds a bare network without columns.
+        If there is no such file, or it is no kanx model.
     OSError
         If it cannot be read.
     """
     from kanx.persistence import load
 
     try:
-        model = load(path)
+        return load(path)
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}") from None
     except IsADirectoryError:
         raise ValueError(
             f"{path} is a folder; expected a model such as {path}/model.kanx"
         ) from None
+
+
+def load_estimator(path: str) -> Any:
+    """Load a regressor or classifier.
+
+    Raises
+    ------
+    ValueError
+        As `load_model`, or if the file holds a symbolic estimator, or a bare network without
+        columns.
+    OSError
+        If it cannot be read.
+    """
+    model = load_model(path)
+    if hasattr(model, "formula_"):
+        raise ValueError(
+            f"{path} holds the formula of a {type(model).__name__}, not a network; `kanx formula` "
+            "prints it, kanx.load in Python predicts with it"
+        )
     if not hasattr(model, "model_"):
         raise ValueError(
             f"{path} holds a bare network, which knows no columns; use kanx.load in Python"

@@ -199,6 +199,15 @@ def test_a_broken_archive_is_refused(tmp_path):
             datasets.load_benchmark("yacht", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("kanx.datasets.folder.LARGEST", 1000)
+    content = b"1,2,3\n" * 1000
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(ValueError, match="more than any file expected"):
+        read_rows(LocalFile(name, "0" * 64, "https://example.org"), tmp_path)
+
+
 def test_plain_and_gzipped_text_have_one_sum(tmp_path):
     digest = hashlib.sha256(b"1, 2\n3,?\n").hexdigest()
     (tmp_path / "a.csv").write_bytes(b"1, 2  \r\n\r\n3,?")

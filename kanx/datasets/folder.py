@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ENVIRONMENT_VARIABLE = "KANX_DATA"
+LARGEST = 2**26  # bytes of text: a small archive may unpack to any size
 _CSV_MIRROR = "https://raw.githubusercontent.com/jbrownlee/Datasets/master"
 
 
@@ -89,13 +90,21 @@ def _find(file: LocalFile, data_home: str | os.PathLike[str] | None) -> Path:
 
 
 def _read(path: Path) -> str:
-    content = path.read_bytes()
     if path.suffix == ".gz":
         try:
-            content = gzip.decompress(content)
+            with gzip.open(path) as file:
+                content = file.read(LARGEST + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(
                 f"{path} is no intact gzip file ({error}); download it again."
             ) from error
+    else:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(
+            f"{path} holds more than {LARGEST >> 20} MiB of text, more than any file expected; "
+            "replace it by an unchanged copy."
+        )
     # whatever is not text cannot have the right sum, which says so better than a decoding error
     return content.decode("utf-8", errors="replace")

@@ -121,13 +121,13 @@ print(memory("VmHWM") - before)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("rows", "columns", "hidden"), [(20_000, 8, ()), (1000, 30, (5,))])
-def test_the_memory_of_a_fit_is_known_within_a_factor_of_two(rows, columns, hidden):
+def test_the_memory_of_a_fit_is_known_within_a_factor_of_three(rows, columns, hidden):
     code = MEASURED % (rows, columns, hidden)
     command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     edges = [{"family": "gp", "control_points": 12}] * columns
     stated = fit_bytes(rows, edges, {"family": "gp", "control_points": 8}, hidden, 1)
-    assert 0.5 < int(done.stdout) / stated < 2
+    assert 1 / 3 < int(done.stdout) / stated < 3
 
 
 def test_a_fit_without_memory_is_refused_before_it_begins(data, monkeypatch):

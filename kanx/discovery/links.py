@@ -61,7 +61,7 @@ class TargetLink:
             slope = np.maximum(slope, 1e-3 * np.median(slope) + 1e-300)
             weight = data.weight / slope**2
         finite = np.isfinite(target).all() and np.isfinite(weight).all()
-        if not (finite and np.ptp(target) > 0):
+        if not (finite and np.ptp(target) > 0 and 0 < weight.mean() < np.inf):
             return None
         size = float(np.sqrt(np.mean(target**2)))
         inverse, outer = self.inverse, 1.0 / data.scale

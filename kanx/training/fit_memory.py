@@ -36,7 +36,7 @@ def fit_bytes(
     and what the nodes hold, for :math:`N` rows, :math:`F` basis functions of the inputs,
     :math:`L` of the layer that has most, :math:`P` coordinates, :math:`o` outputs and :math:`s`
     starts: the expansions, the curvature with its factors, and blocks of the Jacobian. Measured
-    peaks of more than 30 MB are within a factor of two.
+    peaks of more than 30 MB are within a factor of 2.2.
 
     Parameters
     ----------

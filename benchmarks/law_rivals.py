@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import sympy as sp
-from recovery_report import in_a_process, load_recovery, search, table_of
+from recovery_report import draw, in_a_process, judged, load_recovery, search, table_of
 
 # stratified in ../shared/notes/symbolic.md before any of this was written
 EQUATIONS = ("II.11.20", "II.8.7", "II.15.5", "I.13.12", "II.13.23", "II.21.32", "I.11.19",
@@ -62,23 +62,14 @@ def fit_pykan(X, y, seed):
 def search_pykan(bench, row, noise, seed, out):
     """Search one equation with pykan; write the result."""
     recovery = load_recovery(bench)
-    truth, names, low, high = recovery.truth_of(row)
-    rng = np.random.default_rng([seed, sum(map(ord, row["id"]))])
-    X, y = recovery.sample(truth, names, low, high, ROWS, rng)
-    X_new, y_new = recovery.sample(truth, names, low, high, 1000, rng)
-    target = y + noise * np.sqrt(np.mean(y**2)) * rng.standard_normal(len(y))
+    truth, names, X, target, fresh = draw(recovery, row, noise, ROWS, seed)
     start = time.process_time()
     result = {"id": row["id"], "found": False}
     try:
         found = fit_pykan(X, target, seed)
         result["s"] = round(time.process_time() - start, 1)
         symbols = {sp.Symbol(f"x{k}"): sp.Symbol(name) for k, name in enumerate(names)}
-        found = found.xreplace(symbols)
-        before, after = recovery.polish(found, names, X_new, y_new)
-        operations, allowed = int(sp.count_ops(found)), int(sp.count_ops(truth))
-        short = operations <= max(2 * allowed, allowed + 6)
-        result |= {"formula": str(found)[:200], "as_is": before, "polished": after,
-                   "found": bool(after < 1e-7 and short)}  # fmt: skip
+        result |= judged(recovery, found.xreplace(symbols), truth, names, fresh)
     except Exception as error:
         result |= {"s": round(time.process_time() - start, 1),
                    "error": f"{type(error).__name__}: {error}"[:200]}  # fmt: skip

@@ -118,24 +118,35 @@ def expression(text, names):
     return sp.sympify(text, locals=words)
 
 
-def search_with_rival(recovery, method, row, noise, rows, max_time, seed):
-    """Do for a rival what ``recovery.one`` does for kanx."""
+def draw(recovery, row, noise, rows, seed):
+    """Draw rows of an equation as ``recovery.one`` does: law, names, rows, clean new rows."""
     truth, names, low, high = recovery.truth_of(row)
     rng = np.random.default_rng([seed, sum(map(ord, row["id"]))])
     X, y = recovery.sample(truth, names, low, high, rows, rng)
-    X_new, y_new = recovery.sample(truth, names, low, high, 1000, rng)
+    fresh = recovery.sample(truth, names, low, high, 1000, rng)
     target = y + noise * np.sqrt(np.mean(y**2)) * rng.standard_normal(len(y))
+    return truth, names, X, target, fresh
+
+
+def judged(recovery, found, truth, names, fresh):
+    """Judge an expression by recovery.py's rule: exact once polished, and not much longer."""
+    operations, allowed = int(sp.count_ops(found)), int(sp.count_ops(truth))
+    before, after = recovery.polish(found, names, *fresh)
+    short = operations <= max(2 * allowed, allowed + 6)
+    return {
+        "formula": str(found)[:200], "ops": operations, "true_ops": allowed, "as_is": before,
+        "polished": after, "found": bool(after < 1e-7 and short),
+    }  # fmt: skip
+
+
+def search_with_rival(recovery, method, row, noise, rows, max_time, seed):
+    """Do for a rival what ``recovery.one`` does for kanx."""
+    truth, names, X, target, fresh = draw(recovery, row, noise, rows, seed)
     start = time.process_time()
     found = expression(fit_rival(method, X, target, max_time, seed), names)
     seconds = time.process_time() - start
-    operations, allowed = int(sp.count_ops(found)), int(sp.count_ops(truth))
-    before, after = recovery.polish(found, names, X_new, y_new)
-    short = operations <= max(2 * allowed, allowed + 6)
-    return {
-        "id": row["id"], "s": round(seconds, 1), "formula": str(found)[:200], "ops": operations,
-        "true_ops": allowed, "as_is": before, "polished": after,
-        "found": bool(after < 1e-7 and short),
-    }  # fmt: skip
+    verdict = judged(recovery, found, truth, names, fresh)
+    return {"id": row["id"], "s": round(seconds, 1), **verdict}
 
 
 def search(bench, table, method, row, noise, rows, max_time, seed, out):

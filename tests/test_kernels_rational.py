@@ -1,38 +1,18 @@
 """The kernels of quotients, run by Triton's interpreter on the CPU and compiled for a GPU."""
 
 import copy
-import importlib.util
 import os
 import subprocess
 import sys
 
 import pytest
 import torch
+from interpreted import DEVICE, interpreter  # noqa: F401
 
-if importlib.util.find_spec("triton") is None:
-    pytest.skip("triton is not installed", allow_module_level=True)
-with pytest.MonkeyPatch.context() as patch:  # read when triton is imported
-    if not torch.cuda.is_available():
-        patch.setenv("TRITON_INTERPRET", "1")
-    import triton.language as tl
-    from triton.runtime.interpreter import InterpretedFunction
-
-    from kanx.kernels import device, fused, rational, rational_device
-
-if not torch.cuda.is_available() and not isinstance(tl.zeros, InterpretedFunction):
-    pytest.skip("triton was imported before its interpreter was asked for", allow_module_level=True)
-
+from kanx.kernels import device, fused, rational, rational_device
 from kanx.layers import Pade, SharedPade
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 POWERS = torch.tensor([[1.0], [0.0]], device=DEVICE).expand(-1, 3).contiguous()
-
-
-@pytest.fixture(autouse=True)
-def interpreter(monkeypatch):
-    """Say once more that kernels are interpreted: torch asks when it calls one."""
-    if DEVICE == "cpu":
-        monkeypatch.setenv("TRITON_INTERPRET", "1")
 
 
 def noise(seed, *shape):

@@ -1,7 +1,6 @@
 """The Triton kernels, run by Triton's interpreter on the CPU and compiled for a GPU."""
 
 import copy
-import importlib.util
 import math
 import os
 import subprocess
@@ -9,34 +8,15 @@ import sys
 
 import pytest
 import torch
+from interpreted import DEVICE, interpreter  # noqa: F401
 
-if importlib.util.find_spec("triton") is None:
-    pytest.skip("triton is not installed", allow_module_level=True)
-with pytest.MonkeyPatch.context() as patch:  # read when triton is imported
-    if not torch.cuda.is_available():
-        patch.setenv("TRITON_INTERPRET", "1")
-    import triton.language as tl
-    from triton.runtime.interpreter import InterpretedFunction
-
-    from kanx.kernels import device, fused, tiles
-    from kanx.kernels.chebyshev import Recurrence
-
-if not torch.cuda.is_available() and not isinstance(tl.zeros, InterpretedFunction):
-    pytest.skip("triton was imported before its interpreter was asked for", allow_module_level=True)
-
+from kanx.kernels import device, fused, tiles
+from kanx.kernels.chebyshev import Recurrence
 from kanx.layers import SLAF, BSpline, Fourier, GaussianProcess, RadialBasis
 from kanx.layers.covariance import Covariance
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 COUNT = 5
 TOLERANCES = {"tf32x3": 2e-6, "tf32": 5e-3, "bf16": 3e-2}
-
-
-@pytest.fixture(autouse=True)
-def interpreter(monkeypatch):
-    """Say once more that kernels are interpreted: torch asks when it calls one."""
-    if DEVICE == "cpu":
-        monkeypatch.setenv("TRITON_INTERPRET", "1")
 
 
 def table(kind):

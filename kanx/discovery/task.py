@@ -153,6 +153,7 @@ def search_of(
     names: Sequence[str],
     tell: Callable[[str], None] | None,
 ) -> Search:
+    """Return the search over prepared rows; `tell` hears its best formula in the user's names."""
     symbols = [sp.Symbol(names[k]) for k in prepared.kept]
 
     def report(archive: Archive) -> None:
@@ -167,6 +168,7 @@ def search_of(
 
 
 def context_of(rows: Rows, prepared: Prepared, clock: Clock) -> Context:
+    """Return what a tree of the search needs to become a formula of the user's columns."""
     return Context(
         rows.names, prepared.kept, prepared.scale, prepared.train, prepared.test, rows.target,
         clock.polish,

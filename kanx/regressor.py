@@ -55,8 +55,9 @@ class KANRegressor(RegressorMixin, KANEstimator):
         without a degree is first tried as if the data had no noise, with polynomials of rising
         degree; see `kanx.training.noise_free.fit_noise_free`.
     hidden : "auto", "additive", tuple of widths, or (name, number), default="auto"
-        Hidden nodes. ``"auto"`` keeps the additive model unless two, four or eight hidden nodes
-        have a clearly higher evidence; see `kanx.training.selection.select`. A tuple of widths adds
+        Hidden nodes. ``"auto"`` keeps the additive model unless two, four or eight hidden nodes, or
+        one or two multiplication nodes in their place, have a clearly higher evidence; see
+        `kanx.training.selection.select`. A tuple of widths adds
         hidden layers beside direct curves from input to output; ``("kst", Q)`` is the Kolmogorov
         superposition with ``Q`` outer functions, ``("shared_kst", Q)`` the one whose outer
         functions share one curve per input, and ``("deep_sets", width)`` a function of a set whose

@@ -56,8 +56,8 @@ class KANRegressor(RegressorMixin, KANEstimator):
         degree; see `kanx.training.noise_free.fit_noise_free`.
     hidden : "auto", "additive", tuple of widths, or (name, number), default="auto"
         Hidden nodes. ``"auto"`` keeps the additive model unless two, four or eight hidden nodes, or
-        one or two multiplication nodes in their place, have a clearly higher evidence; see
-        `kanx.training.selection.select`. A tuple of widths adds
+        one or two multiplication nodes in their place, are clearly better by their evidence or by
+        their predictions of left-out rows; see `kanx.training.selection.select`. A tuple of widths adds
         hidden layers beside direct curves from input to output; ``("kst", Q)`` is the Kolmogorov
         superposition with ``Q`` outer functions, ``("shared_kst", Q)`` the one whose outer
         functions share one curve per input, and ``("deep_sets", width)`` a function of a set whose
@@ -79,10 +79,9 @@ class KANRegressor(RegressorMixin, KANEstimator):
     categorical_features : "from_dtype", None, or list of names or positions
         Columns that hold categories; by default those that hold no numbers.
     n_estimators : int, default=6
-        Random starts where there are hidden nodes, those of all widths that ``hidden="auto"``
-        tries together. All whose log evidence comes within 0.1 a row of the best are averaged into
-        one network. ``"auto"`` chooses among more than 5000 rows on 2500 of them and finishes the
-        best two on all.
+        Random starts where there are hidden nodes; of the widths that ``hidden="auto"`` does not
+        choose, two. All but stuck ones are averaged into one network. ``"auto"`` chooses among
+        more than 5000 rows on 2500 of them and finishes the best two on all.
     max_iter : int, default=60
         Largest number of rounds of every fit.
     loss : {"squared", "huber", "poisson"}, default="squared"

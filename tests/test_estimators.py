@@ -250,8 +250,8 @@ def test_constant_target_and_constant_column():
 
 
 def test_many_rows_are_tried_on_a_part_and_finished_on_all(monkeypatch):
-    monkeypatch.setattr("kanx.training.selection.MANY_ROWS", 200)
-    monkeypatch.setattr("kanx.training.selection.PART_OF_ROWS", 100)
+    monkeypatch.setattr("kanx.training.task.MANY_ROWS", 200)
+    monkeypatch.setattr("kanx.training.task.PART_OF_ROWS", 100)
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (600, 2))
     y = np.sin(3 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(600)

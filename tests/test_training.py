@@ -14,8 +14,9 @@ from kanx.training.levenberg_marquardt import Problem, minimise, solve_damped
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Gaussian, Huber, Logistic, Poisson, Softmax
 from kanx.training.placement import place_on_data
-from kanx.training.selection import Task, multiply
+from kanx.training.selection import multiply
 from kanx.training.starts import random_start
+from kanx.training.task import Task
 
 ONE = torch.ones(1, dtype=torch.float64)
 NETWORKS = [

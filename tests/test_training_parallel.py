@@ -41,7 +41,7 @@ def test_a_task_travels_between_processes():
     import torch
 
     from kanx.training.losses import Gaussian
-    from kanx.training.selection import Task
+    from kanx.training.task import Task
 
     X, y = data()
     x, target = torch.from_numpy(X), torch.from_numpy(y[:, None])

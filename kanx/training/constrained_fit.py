@@ -13,7 +13,7 @@ from kanx.training.constrained import impose, keep_direct
 from kanx.training.evidence import Fit
 from kanx.training.fixed_curves import Offset, fixed_part, leave_out, put_in
 from kanx.training.losses import Gaussian, Huber, Loss
-from kanx.training.selection import Task
+from kanx.training.task import Task
 
 
 class ConstrainedFit:

@@ -20,9 +20,10 @@ from kanx.training.minibatch import train
 from kanx.training.missing import average_where_never_missing
 from kanx.training.options import TrainingOptions
 from kanx.training.rows import Chunk, Chunks, InMemory
-from kanx.training.selection import LARGEST, Task, choose_length_scale, select
+from kanx.training.selection import LARGEST, choose_length_scale, select
 from kanx.training.sparsity import prune_small_edges
 from kanx.training.starts import random_start
+from kanx.training.task import Task
 
 
 @dataclass(frozen=True)

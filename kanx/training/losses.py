@@ -46,7 +46,7 @@ class NoisyLoss(Loss):
     Attributes
     ----------
     precision : Tensor, (outputs,)
-        Inverse variances.
+        Inverse variances; ``(rows, outputs)`` where every row has its own.
     """
 
     precision: Tensor
@@ -79,7 +79,7 @@ class Gaussian(NoisyLoss):
         self.precision = precision
 
     def value(self, f: Tensor, y: Tensor) -> Tensor:
-        normaliser = torch.log(self.precision / (2 * torch.pi)).sum()
+        normaliser = torch.log(self.precision / (2 * torch.pi)).sum(-1)
         return 0.5 * ((f - y) ** 2 * self.precision).sum(-1) - 0.5 * normaliser
 
     def gradient(self, f: Tensor, y: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ class Huber(NoisyLoss):
     def value(self, f: Tensor, y: Tensor) -> Tensor:
         r = ((f - y) * self.precision.sqrt()).abs()
         inner = r.clamp_max(self.delta)
-        normaliser = torch.log(self.precision / (2 * torch.pi)).sum()
+        normaliser = torch.log(self.precision / (2 * torch.pi)).sum(-1)
         return (inner * (r - inner / 2)).sum(-1) - 0.5 * normaliser
 
     def gradient(self, f: Tensor, y: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ from kanx.training.noise_free import (
     NoiseFree,
     fit_noise_free,
 )
-from kanx.training.selection import MANY_ROWS, Task
 from kanx.training.separable import SeparableProblem
+from kanx.training.task import Task
 
 # shapes in the order of how hard they are to read, where the evidence is to choose
 SHAPES: tuple[tuple[Width, ...], ...] = ((), (1,), ({"products": [2]},), (2,))
@@ -71,7 +71,7 @@ def without_noise(task: Task, widths: Sequence[Width] | None, skip: bool) -> Fit
     assert best is not None
     if not best.error < NOISELESS:
         return None
-    if len(task.x) > MANY_ROWS:
+    if len(part.x) < len(task.x):
         problem = SeparableProblem(best.network, task.x, task.y, task.weight)
         descend(problem, best.penalty, iterations=STEPS)
     return as_fit(best.network, task)

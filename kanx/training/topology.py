@@ -19,7 +19,8 @@ from kanx.training.first_order import FirstOrder
 from kanx.training.hidden import Hidden, parse_hidden
 from kanx.training.losses import Loss
 from kanx.training.noise_free_choice import without_noise
-from kanx.training.selection import Task, choose_length_scale, finish_additive, near_best, select
+from kanx.training.selection import choose_length_scale, finish_additive, near_best, select
+from kanx.training.task import Task
 
 # a family, its options under "family" and others, or one of these for every column
 EdgeChoice = str | Mapping[Any, Any]

@@ -1,0 +1,142 @@
+"""The data of a fit, the families of its edges, and fits of any shape to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanx.network import KAN, Width
+from kanx.nodes import Nodes
+from kanx.training.evidence import Fit, Settings, Trial, fit_evidence, try_evidence
+from kanx.training.losses import Loss
+from kanx.training.placement import place_on_data
+from kanx.training.restarts import fit_starts
+from kanx.training.starts import random_start
+
+# beyond so many rows sizes and starts are tried on a part, and the chosen ones finished on all
+MANY_ROWS, PART_OF_ROWS = 5000, 2500
+ROUNDS_ON_ALL = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """The data of a fit and the families of its edges.
+
+    Attributes
+    ----------
+    x : Tensor, (rows, in), float64
+    y : Tensor
+        See `fit_evidence`.
+    weight : Tensor, (rows,)
+    loss : Loss
+    outputs : int
+    edges : list of dict
+        Specification of every input's edges; see `KANLayer`.
+    hidden_edge : dict
+        Of the edges after hidden nodes.
+    settings : Settings
+    random_state : int
+    on_round : callable, optional
+        See `fit_evidence`.
+    n_jobs : int, optional
+        Processes for random starts; see `fit_starts`.
+    prepare : callable, optional
+        Called with every untrained network, such as to cut edges.
+    """
+
+    x: Tensor
+    y: Tensor
+    weight: Tensor
+    loss: Loss
+    outputs: int
+    edges: list[dict[str, Any]]
+    hidden_edge: dict[str, Any]
+    settings: Settings = field(default_factory=Settings)
+    random_state: int = 0
+    on_round: Callable[[int, float], bool] | None = None
+    n_jobs: int | None = None
+    prepare: Callable[[KAN], None] | None = None
+
+    def build(self, hidden: Sequence[Width], skip: bool) -> KAN:
+        """Return an untrained network, placed on the data."""
+        widths = [len(self.edges), *hidden, self.outputs]
+        network = KAN(
+            widths, self.edges, hidden_edge=self.hidden_edge, skip=skip, random_state=0
+        ).double()
+        place_on_data(network, self.x, self.weight)
+        if self.prepare is not None:
+            self.prepare(network)
+        return network
+
+    def fit(self, hidden: Sequence[Width], *, skip: bool = False, start: int = 0) -> Trial:
+        """Fit a network of given hidden widths from one random start; `finish` prunes it."""
+        network = self.build(hidden, skip)
+        # independent of the order in which sizes and starts are tried
+        sizes = [Nodes.of(width).sums_needed for width in hidden]
+        seed = np.random.SeedSequence([self.random_state, start, *sizes]).generate_state(1)[0]
+        random_start(network, torch.Generator().manual_seed(int(seed)))
+        return try_evidence(
+            network,
+            self.x,
+            self.y,
+            self.loss,
+            self.weight,
+            settings=self.settings,
+            on_round=self.on_round,
+        )
+
+    def fit_starts(self, hidden: Sequence[Width], skip: bool, starts: Iterable[int]) -> list[Trial]:
+        """Fit from several random starts, side by side where `n_jobs` says so."""
+        own = partial(_from_start, self, hidden, skip)
+        alone = partial(_from_start, replace(self, on_round=None), hidden, skip)
+        return fit_starts(own, alone, starts, self.n_jobs)
+
+    def part(self) -> Task:
+        """Return the task on a random part of the rows where there are very many."""
+        if len(self.x) <= MANY_ROWS:
+            return self
+        seed = torch.Generator().manual_seed(self.random_state)
+        chosen = torch.randperm(len(self.x), generator=seed)[:PART_OF_ROWS]
+        return replace(self, x=self.x[chosen], y=self.y[chosen], weight=self.weight[chosen])
+
+    def finish(self, trial: Trial) -> Fit:
+        """Prune a fit; one to a part of the rows is then continued on all of them."""
+        fit = trial.finish(self.settings.prune)
+        if len(self.x) <= MANY_ROWS:
+            return fit
+        return fit_evidence(
+            fit.network,
+            self.x,
+            self.y,
+            fit.loss,
+            self.weight,
+            precision=fit.posterior.precision,
+            settings=replace(
+                self.settings,
+                max_iter=min(ROUNDS_ON_ALL, self.settings.max_iter),
+                prune=False,
+                tied=trial.climb.tied,
+            ),
+            on_round=self.on_round,
+        )
+
+    def coordinates(self, hidden: int) -> int:
+        """Estimate the number of coordinates with so many hidden nodes and a skip."""
+        per_input = sum(_basis_size(spec) for spec in self.edges)
+        outer = _basis_size(self.hidden_edge)
+        return (hidden + self.outputs) * per_input + hidden * outer * self.outputs
+
+
+def _from_start(task: Task, hidden: Sequence[Width], skip: bool, start: int) -> Trial:
+    return task.fit(hidden, skip=skip, start=start)
+
+
+def _basis_size(spec: dict[str, Any]) -> int:
+    sizes = ("control_points", "categories", "intervals", "degree", "numerator_degree")
+    return int(next((spec[key] for key in sizes if key in spec), 10))

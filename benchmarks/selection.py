@@ -87,7 +87,7 @@ def main():
         "# When hidden nodes are chosen",
         "",
         f"{ROWS} rows, {INPUTS} inputs, `KANRegressor(random_state=0)`; {options.seeds} draws of",
-        "every law. Errors are those against the law without its noise, in its deviations: medians.",
+        "every law. Errors are against the law without its noise, in its deviations: medians.",
         "How the choice is made: [training](training.md#how-many-hidden-nodes).",
         "",
         "| law | noise | hidden nodes chosen | error | additive model's | curves | CPU s |",

@@ -67,7 +67,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
         edge_options: Mapping[str, Any] | None = None,
         constraints: Mapping[Any, Any] | None = None,
         categorical_features: str | Sequence[str | int] | None = "from_dtype",
-        n_estimators: int = 6,
+        n_estimators: int = 4,
         max_iter: int = 60,
         optimizer: str = "auto",
         training: TrainingOptions | Mapping[str, Any] | None = None,

@@ -57,8 +57,8 @@ class KANRegressor(RegressorMixin, KANEstimator):
     hidden : "auto", "additive", tuple of widths, or (name, number), default="auto"
         Hidden nodes. ``"auto"`` keeps the additive model unless two, four or eight hidden nodes, or
         one or two multiplication nodes in their place, are clearly better by their evidence or by
-        their predictions of left-out rows; see `kanx.training.selection.select`. A tuple of widths adds
-        hidden layers beside direct curves from input to output; ``("kst", Q)`` is the Kolmogorov
+        their predictions of left-out rows; see `kanx.training.selection.select`. A tuple of
+        widths adds hidden layers beside direct curves from input to output; ``("kst", Q)`` is the Kolmogorov
         superposition with ``Q`` outer functions, ``("shared_kst", Q)`` the one whose outer
         functions share one curve per input, and ``("deep_sets", width)`` a function of a set whose
         elements are the columns, in any order (``("deep_sets", width, d)``: elements of ``d``
@@ -78,7 +78,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
         under the constraint, see `kanx.training.constrained.impose`.
     categorical_features : "from_dtype", None, or list of names or positions
         Columns that hold categories; by default those that hold no numbers.
-    n_estimators : int, default=6
+    n_estimators : int, default=4
         Random starts where there are hidden nodes; of the widths that ``hidden="auto"`` does not
         choose, two. All but stuck ones are averaged into one network. ``"auto"`` chooses among
         more than 5000 rows on 2500 of them and finishes the best two on all.
@@ -138,7 +138,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
         edge_options: Mapping[str, Any] | None = None,
         constraints: Mapping[Any, Any] | None = None,
         categorical_features: str | Sequence[str | int] | None = "from_dtype",
-        n_estimators: int = 6,
+        n_estimators: int = 4,
         max_iter: int = 60,
         loss: str = "squared",
         optimizer: str = "auto",

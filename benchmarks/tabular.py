@@ -200,14 +200,13 @@ def main():
             "# Accuracy and error bars on tables",
             "",
             "Defaults everywhere. Regression: mean of the first three of the usual ten splits; the",
-            "errors are in standard deviations of the training target, and the likelihood is that of",
-            "the target in these units. Classification: mean of five stratified folds. Rivals were",
-            "fitted in the same run; a dash is what a model does not offer.",
+            "errors are in standard deviations of the training target, and the likelihood is that",
+            "of the target in these units. Classification: mean of five stratified folds. Rivals",
+            "were fitted in the same run; a dash is what a model does not offer.",
             "",
             *tables(found),
             "",
-            f"Made by `python benchmarks/tabular.py`; one thread, {machine}, a shared machine with two",
-            "cores.",
+            f"Made by `python benchmarks/tabular.py`; one thread, {machine}, two shared cores.",
             "",
         ]
         options.write.write_text("\n".join(page))

@@ -59,11 +59,11 @@ class KANRegressor(RegressorMixin, KANEstimator):
         one or two multiplication nodes in their place, are clearly better by their evidence or by
         their predictions of left-out rows; see `kanx.training.selection.select`. A tuple of
         widths adds hidden layers beside direct curves from input to output; ``("kst", Q)`` is the
-        Kolmogorov superposition with ``Q`` outer functions, ``("shared_kst", Q)`` the one whose outer
-        functions share one curve per input, and ``("deep_sets", width)`` a function of a set whose
-        elements are the columns, in any order (``("deep_sets", width, d)``: elements of ``d``
-        neighbouring columns each). A width may be a mapping with multiplication and ratio nodes,
-        such as ``{"sums": 2, "ratios": ["S"]}``.
+        Kolmogorov superposition with ``Q`` outer functions, ``("shared_kst", Q)`` the one whose
+        outer functions share one curve per input, and ``("deep_sets", width)`` a function of a set
+        whose elements are the columns, in any order (``("deep_sets", width, d)``: elements of
+        ``d`` neighbouring columns each). A width may be a mapping with multiplication and ratio
+        nodes, such as ``{"sums": 2, "ratios": ["S"]}``.
     edge_options : mapping, optional
         Options of the edge family, such as ``{"control_points": 20}``; ``{"residual": "silu"}``
         runs that function beside every numeric curve, see `kanx.layers.KANLayer`.

@@ -10,7 +10,7 @@ from torch import Tensor
 from kanx.network import KAN
 from kanx.training.coordinates import Coordinates
 from kanx.training.distributed import own_share, total
-from kanx.training.levenberg_marquardt import Problem, minimise
+from kanx.training.levenberg_marquardt import Problem, Step, minimise
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss, NoisyLoss
 from kanx.training.normal_equations import factorise
@@ -114,6 +114,17 @@ class Climb:
             iterations=iterations,
             damping=self.damping,
         )
+        return self.conclude(step)
+
+    def conclude(self, step: Step) -> float:
+        """Go to where a minimisation ended, and return the log evidence there.
+
+        Parameters
+        ----------
+        step : Step
+            The network is set to it already.
+        """
+        living = self.coordinates.alive()
         self.w, self.damping = step.w, step.damping
         precision = self.precision[self.coordinates.group[living]]
         factor = factorise(step.equations.curvature + torch.diag(precision))

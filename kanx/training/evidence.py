@@ -15,7 +15,7 @@ approximation to Bayesian learning, 1997. Tipping: Sparse Bayesian learning, JML
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from kanx.training.matrix_free import MatrixFreeClimb
 from kanx.training.missing import average_where_never_missing
 from kanx.training.posterior import Posterior
 from kanx.training.pruning import prune_edges
+from kanx.training.stacked import StackedNetworks, can_stack
+from kanx.training.together import minimise_together
 
 # beyond this many coordinates the curvature is kept as its diagonal
 DENSE_LIMIT = 3000
@@ -126,6 +128,114 @@ class Trial:
         return Fit(network, climb.posterior, climb.evidence, climb.loss, self.trace, self.converged)
 
 
+class Ascent:
+    """Climb round by round, with a journal and the round of the highest evidence.
+
+    The updates of the precisions do not climb monotonically where the network is nonlinear; the
+    round with the highest evidence is kept. Parameters as for `fit_evidence`.
+
+    Attributes
+    ----------
+    climb : Climb
+    finished : bool
+        Whether it has converged, was stopped, or has had all its rounds.
+    """
+
+    def __init__(
+        self,
+        network: KAN,
+        x: Tensor,
+        y: Tensor,
+        loss: Loss,
+        weight: Tensor,
+        *,
+        precision: Tensor | None = None,
+        settings: Settings = Settings(),
+        on_round: Callable[[int, float], bool] | None = None,
+    ) -> None:
+        self.settings, self.on_round = settings, on_round
+        large = int(Coordinates(network).alive().sum()) > DENSE_LIMIT
+        self._journal = Journal(
+            settings.checkpoint, network, x, y, weight, loss, precision, settings.tied
+        )
+        kind = MatrixFreeClimb if large else Climb
+        self.climb = kind(network, x, y, loss, weight, tied=settings.tied)
+        if precision is not None:
+            self.climb.precision = precision.clone()
+        self._progress = self._journal.resume(self.climb)
+        self._enough = max(settings.tol * weight.sum().item(), 0.05)
+        trace = self._progress.trace
+        self._converged = len(trace) > 0 and len(trace) - self._progress.best_round >= PATIENCE
+        self._stopped = False
+
+    @property
+    def finished(self) -> bool:
+        full = len(self._progress.trace) >= self.settings.max_iter
+        return full or self._converged or self._stopped
+
+    def prepare(self) -> None:
+        """Update the precisions, unless no round has been taken yet."""
+        if self._progress.trace:
+            self.climb.update()
+
+    def record(self) -> None:
+        """Take note of a round whose steps have been taken."""
+        climb, progress = self.climb, self._progress
+        progress.trace.append(climb.evidence)
+        rounds = len(progress.trace)
+        if self.on_round is not None:
+            self._stopped = self.on_round(rounds - 1, climb.evidence)
+        best = progress.best
+        if best is None or climb.evidence > best.evidence + self._enough:
+            progress.best, progress.best_round = climb.snapshot(), rounds
+        self._converged = rounds - progress.best_round >= PATIENCE
+        if not self._stopped:
+            last = self._converged or rounds == self.settings.max_iter
+            self._journal.keep(climb, progress, last)
+
+    def end(self) -> Trial:
+        """Return to the round of the highest evidence."""
+        best = self._progress.best
+        if best is not None and best.evidence > self.climb.evidence:
+            self.climb.restore(best)
+        return Trial(self.climb, self._progress.trace, self._converged, self._stopped)
+
+
+def climb_all(ascents: Sequence[Ascent]) -> list[Trial]:
+    """Climb to the highest evidence from every start, without pruning.
+
+    Small networks take their steps together; see `kanx.training.stacked.can_stack`.
+
+    Parameters
+    ----------
+    ascents : sequence of Ascent
+        To the same rows, of networks of the same shape.
+    """
+    first = ascents[0]
+    # together, rounding depends on who else still moves, and a checkpoint promises the same bits
+    if can_stack(first.climb) and first.settings.checkpoint is None:
+        _climb_together(ascents, StackedNetworks(first.climb))
+    else:
+        for ascent in ascents:
+            while not ascent.finished:
+                ascent.prepare()
+                ascent.climb.descend()
+                ascent.record()
+    return [ascent.end() for ascent in ascents]
+
+
+def _climb_together(ascents: Sequence[Ascent], networks: StackedNetworks) -> None:
+    while moving := [ascent for ascent in ascents if not ascent.finished]:
+        for ascent in moving:
+            ascent.prepare()
+        climbs = [ascent.climb for ascent in moving]
+        steps = minimise_together(climbs, networks)
+        for ascent, step in zip(moving, steps, strict=True):
+            ascent.climb.coordinates.write(step.w)
+            ascent.climb.conclude(step)
+            ascent.record()
+
+
 def try_evidence(
     network: KAN,
     x: Tensor,
@@ -139,35 +249,13 @@ def try_evidence(
 ) -> Trial:
     """Climb to the highest evidence from the network's present parameters, without pruning.
 
-    The updates of the precisions do not climb monotonically where the network is nonlinear; the
-    round with the highest evidence is kept. Parameters as for `fit_evidence`.
+    Parameters as for `fit_evidence`.
     """
     weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
-    large = int(Coordinates(network).alive().sum()) > DENSE_LIMIT
-    journal = Journal(settings.checkpoint, network, x, y, weight, loss, precision, settings.tied)
-    climb = (MatrixFreeClimb if large else Climb)(network, x, y, loss, weight, tied=settings.tied)
-    if precision is not None:
-        climb.precision = precision.clone()
-    progress = journal.resume(climb)
-    trace = progress.trace
-    enough = max(settings.tol * weight.sum().item(), 0.05)
-    converged = len(trace) > 0 and len(trace) - progress.best_round >= PATIENCE
-    stopped = False
-    while len(trace) < settings.max_iter and not (converged or stopped):
-        if trace:
-            climb.update()
-        trace.append(climb.descend())
-        stopped = on_round(len(trace) - 1, trace[-1]) if on_round is not None else False
-        best = progress.best
-        if best is None or trace[-1] > best.evidence + enough:
-            progress.best, progress.best_round = climb.snapshot(), len(trace)
-        converged = len(trace) - progress.best_round >= PATIENCE
-        if not stopped:
-            journal.keep(climb, progress, converged or len(trace) == settings.max_iter)
-    best = progress.best
-    if best is not None and best.evidence > climb.evidence:
-        climb.restore(best)
-    return Trial(climb, trace, converged, stopped)
+    ascent = Ascent(
+        network, x, y, loss, weight, precision=precision, settings=settings, on_round=on_round
+    )
+    return climb_all([ascent])[0]
 
 
 def fit_evidence(

@@ -13,7 +13,10 @@ from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
 from kanx.training.normal_equations import NormalEquations, assemble
 
-ROUNDING = 1e-14
+ROUNDING = 1e-14  # share of the loss below which a promised gain is nothing
+TOLERANCE = 1e-5  # share of the loss, of at least one nat, that a step has to gain
+# factors by which the damping rises after a failed step and falls after a good one, and its limits
+MORE, LESS, LEAST_DAMPING, MOST_DAMPING = 5.0, 5.0, 1e-12, 1e12
 
 
 @dataclass
@@ -82,7 +85,7 @@ def minimise(
     *,
     iterations: int = 20,
     damping: float = 1e-3,
-    tol: float = 1e-5,
+    tol: float = TOLERANCE,
 ) -> Step:
     """Minimise the penalised loss from ``w`` by damped Gauss-Newton steps.
 
@@ -114,7 +117,7 @@ def minimise(
         system = equations.curvature + torch.diag(precision[living])
         found = None
         trust = damping
-        while found is None and trust < 1e12:
+        while found is None and trust < MOST_DAMPING:
             step = solve_damped(system, -gradient, trust)
             if step is not None:
                 # what the quadratic model promises; below rounding there is nothing to gain
@@ -127,7 +130,7 @@ def minimise(
                 if trial_value < value:
                     found = trial, trial_value
             if found is None:
-                trust *= 5
+                trust *= MORE
         if found is None:
             problem.value(loss, w, precision)  # set the network back
             converged = True
@@ -135,7 +138,7 @@ def minimise(
         damping = trust
         gain = value - found[1]
         w, value = found
-        damping = max(damping / 5, 1e-12)
+        damping = max(damping / LESS, LEAST_DAMPING)
         equations = problem.assemble(loss, w, living)
         if gain < tol * max(1.0, abs(value)):
             converged = True

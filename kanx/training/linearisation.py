@@ -53,6 +53,10 @@ class Linearisation:
         with torch.no_grad():
             return self._forward(w, slice(None))[1]
 
+    def features(self, block: Block) -> Tensor:
+        """Return the expansion of the inputs for a block that sees them, ``(rows, p, in, 1)``."""
+        return self._input_features[block.start]
+
     def uninformed(self) -> Tensor:
         """Say which coordinates no row depends on, such as those of values never missing."""
         flags = torch.zeros(self.coordinates.size, dtype=torch.bool)

@@ -64,7 +64,7 @@ def assemble(
 
         def seed(f: Tensor, own: Tensor = own, scale: Tensor = scale) -> Tensor:
             slope = loss.gradient(f, own) * scale
-            return torch.cat([_root(loss, f, own, scale).mT, slope.unsqueeze(1)], dim=1)
+            return torch.cat([weighted_root(loss, f, own, scale).mT, slope.unsqueeze(1)], dim=1)
 
         factors = linearisation.factors(w, part, living, seed)
         for factor in factors:
@@ -84,12 +84,12 @@ def curvature_diagonal(
 ) -> Tensor:
     r"""Return the diagonal of :math:`J' W J`, ``(living,)``; sets the network to ``w``."""
     f = linearisation.outputs(w)
-    root = _root(loss, f, y, weight.unsqueeze(-1))
+    root = weighted_root(loss, f, y, weight.unsqueeze(-1))
     return total(linearisation.squared(w, root.mT)[living])
 
 
-def _root(loss: Loss, f: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted root of the loss's curvature, ``(rows, outputs, seeds)``."""
+def weighted_root(loss: Loss, f: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return the root of the loss's weighted curvature, ``(rows, outputs, seeds)``."""
     root = loss.root_curvature(f, y)
     if root.dim() == 2:
         root = torch.diag_embed(root)

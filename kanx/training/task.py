@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed, effective_n_jobs
 from torch import Tensor
 
 from kanx.network import KAN, Width
 from kanx.nodes import Nodes
-from kanx.training.evidence import Fit, Settings, Trial, fit_evidence, try_evidence
+from kanx.training.evidence import Ascent, Fit, Settings, Trial, climb_all, fit_evidence
 from kanx.training.losses import Loss
 from kanx.training.placement import place_on_data
-from kanx.training.restarts import fit_starts
 from kanx.training.starts import random_start
 
 # beyond so many rows sizes and starts are tried on a part, and the chosen ones finished on all
@@ -45,7 +45,7 @@ class Task:
     on_round : callable, optional
         See `fit_evidence`.
     n_jobs : int, optional
-        Processes for random starts; see `fit_starts`.
+        Processes for random starts, through any joblib back end.
     prepare : callable, optional
         Called with every untrained network, such as to cut edges.
     """
@@ -76,12 +76,26 @@ class Task:
 
     def fit(self, hidden: Sequence[Width], *, skip: bool = False, start: int = 0) -> Trial:
         """Fit a network of given hidden widths from one random start; `finish` prunes it."""
+        return climb_all([self._ascent(hidden, skip, start)])[0]
+
+    def fit_starts(self, hidden: Sequence[Width], skip: bool, starts: Sequence[int]) -> list[Trial]:
+        """Fit from several random starts, in as many processes as `n_jobs` says.
+
+        In one process, small networks take their steps together; the numbers are the same.
+        """
+        if effective_n_jobs(self.n_jobs) == 1 and len(starts):
+            return climb_all([self._ascent(hidden, skip, start) for start in starts])
+        # a callback cannot report from another process
+        alone = partial(_from_start, replace(self, on_round=None), hidden, skip)
+        return list(Parallel(n_jobs=self.n_jobs)(delayed(alone)(start) for start in starts))
+
+    def _ascent(self, hidden: Sequence[Width], skip: bool, start: int) -> Ascent:
         network = self.build(hidden, skip)
         # independent of the order in which sizes and starts are tried
         sizes = [Nodes.of(width).sums_needed for width in hidden]
         seed = np.random.SeedSequence([self.random_state, start, *sizes]).generate_state(1)[0]
         random_start(network, torch.Generator().manual_seed(int(seed)))
-        return try_evidence(
+        return Ascent(
             network,
             self.x,
             self.y,
@@ -90,12 +104,6 @@ class Task:
             settings=self.settings,
             on_round=self.on_round,
         )
-
-    def fit_starts(self, hidden: Sequence[Width], skip: bool, starts: Iterable[int]) -> list[Trial]:
-        """Fit from several random starts, side by side where `n_jobs` says so."""
-        own = partial(_from_start, self, hidden, skip)
-        alone = partial(_from_start, replace(self, on_round=None), hidden, skip)
-        return fit_starts(own, alone, starts, self.n_jobs)
 
     def part(self) -> Task:
         """Return the task on a random part of the rows where there are very many."""

@@ -19,11 +19,21 @@ from kanx.kernels import network_plain, network_tiles
 from kanx.kernels.network_plain import layers_of, sizes
 from kanx.kernels.tuning import Tile, run_best
 
-# rows of a tile; one warp, so that no sum over the rows has to leave it
-TILES: tuple[Tile, ...] = tuple(
-    {"BM": rows, "num_warps": 1, "num_stages": 1} for rows in (32, 64, 128)
-)
 PROGRAMS = 2048  # that a GPU is kept busy by: so many shares of the rows are made
+NUMBERS = 256  # of a layer's values in one tile
+MOST_REGISTERS = 224  # of a lane: the assembler would rather spill than use half of them
+
+
+def tiles(shape: Sequence[int]) -> list[Tile]:
+    """Return the tiles for a network: fewer rows where it is wide; the first one is shipped.
+
+    One warp has a tile, so that no sum over the rows has to leave it.
+    """
+    rows = min(64, max(16, NUMBERS // max(_layout(shape)["WIDE"])))
+    own: Tile = {"num_warps": 1, "num_stages": 1}
+    if torch.version.hip is None:
+        own["maxnreg"] = MOST_REGISTERS
+    return [{"BM": count, **own} for count in (rows, 2 * rows, 4 * rows)]
 
 
 def _layout(shape: Sequence[int]) -> dict[str, Any]:
@@ -57,7 +67,7 @@ def forward(x: Tensor, parameters: Tensor, constants: Tensor, shape: Sequence[in
         )
         return y
 
-    return run_best(run, TILES, _key("network forward", x, parameters, shape), x[0])
+    return run_best(run, tiles(shape), _key("network forward", x, parameters, shape), x[0])
 
 
 def backward(
@@ -89,7 +99,7 @@ def backward(
         )  # fmt: skip
         return parts
 
-    parts = run_best(run, TILES, _key("network backward", x, parameters, shape), x[0])
+    parts = run_best(run, tiles(shape), _key("network backward", x, parameters, shape), x[0])
     by_parameters = parts.sum(1)
     if by_x is None:
         return x.new_empty(0), by_parameters

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it; None marks a public subpackage
 _HOMES: dict[str, str | None] = {
+    "Ensemble": "kanx.ensemble",
     "KAN": "kanx.network",
     "KANClassifier": "kanx.estimators",
     "KANRegressor": "kanx.estimators",
@@ -29,6 +30,7 @@ _HOMES: dict[str, str | None] = {
 }
 
 __all__ = [
+    "Ensemble",
     "KAN",
     "KANClassifier",
     "KANRegressor",

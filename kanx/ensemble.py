@@ -112,10 +112,13 @@ class Ensemble(nn.Module):
         return vmap(single, in_dims=(0, 0 if own else None), randomness="different")(state, x)
 
     def _single(self, member: int) -> KAN:
-        tensors = {id(own): nn.Parameter(own.detach()[member].clone(), own.requires_grad)
-                   for own in self.members.parameters()}  # fmt: skip
-        own = {id(value): value[member].clone() for value in self.members.buffers()}
-        return copy.deepcopy(self.members, {**tensors, **own})
+        own: dict[int, Tensor] = {}  # what takes the place of every stacked tensor in the copy
+        for value in self.members.parameters():
+            single = value.detach()[member].clone()
+            own[id(value)] = nn.Parameter(single, value.requires_grad)
+        for value in self.members.buffers():
+            own[id(value)] = value[member].clone()
+        return copy.deepcopy(self.members, own)
 
 
 def _shape(network: KAN) -> Any:

@@ -76,7 +76,7 @@ def functions(t: Tensor, table: Tensor, kind: int) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     t : Tensor, (members, rows, in)
-    table : Tensor, (members, 2, functions)
+    table : Tensor, (members or 1, 2, functions)
     kind : int
         See `kanx.kernels.tiles`.
     """
@@ -100,7 +100,6 @@ def functions(t: Tensor, table: Tensor, kind: int) -> tuple[Tensor, Tensor]:
 
 
 def _recurrence(t: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    t = t.expand(len(a), -1, -1)
     values, slopes = [torch.ones_like(t)], [torch.zeros_like(t)]
     before, steep_before = torch.zeros_like(t), torch.zeros_like(t)
     for g in range(a.shape[2] - 1):

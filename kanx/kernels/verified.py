@@ -59,12 +59,12 @@ def _trouble(
     try:
         with torch.no_grad():
             results = [value.double() for value in found()]
-    except Exception as error:  # a compiler, its tools or a driver: they have no common class
+        errors = [
+            ((own - other).norm() / other.norm().clamp_min(1e-30)).item()
+            for own, other in zip(results, wanted(), strict=True)
+        ]
+    except Exception as error:  # a compiler, its tools, a driver, memory: no common class
         return f"it failed with {type(error).__name__}: {error}"
-    errors = [
-        ((own - other).norm() / other.norm().clamp_min(1e-30)).item()
-        for own, other in zip(results, wanted(), strict=True)
-    ]
     if all(error <= tolerance for error in errors):
         return None
     return f"its relative errors are {errors}, more than {tolerance}"

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it; None marks a public subpackage
 _HOMES: dict[str, str | None] = {
+    "CapturedStep": "kanx.training.captured",
     "Ensemble": "kanx.ensemble",
     "KAN": "kanx.network",
     "KANClassifier": "kanx.estimators",
@@ -30,6 +31,7 @@ _HOMES: dict[str, str | None] = {
 }
 
 __all__ = [
+    "CapturedStep",
     "Ensemble",
     "KAN",
     "KANClassifier",

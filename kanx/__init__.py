@@ -31,9 +31,9 @@ _HOMES: dict[str, str | None] = {
 }
 
 __all__ = [
+    "KAN",
     "CapturedStep",
     "Ensemble",
-    "KAN",
     "KANClassifier",
     "KANRegressor",
     "OutOfRangeWarning",

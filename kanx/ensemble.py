@@ -82,7 +82,7 @@ class Ensemble(nn.Module):
         return map(self._single, range(len(self)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Evaluate all members: ``(rows, in)`` or ``(members, rows, in)`` to ``(members, rows, out)``.
+        """Evaluate all members: ``(rows, in)`` or ``(members, rows, in) -> (members, rows, out)``.
 
         Raises
         ------
@@ -93,8 +93,8 @@ class Ensemble(nn.Module):
         own = x.dim() == 3
         if x.dim() not in (2, 3) or x.shape[-1] != inputs or (own and len(x) != count):
             raise ValueError(
-                f"expected inputs of shape (rows, {inputs}), or ({count}, rows, {inputs}) with rows "
-                f"of every member's own, got {tuple(x.shape)}"
+                f"expected inputs of shape (rows, {inputs}), or ({count}, rows, {inputs}) where every "
+                f"member has rows of its own, got {tuple(x.shape)}"
             )
         if x.is_cuda and not torch.compiler.is_compiling():
             from kanx.kernels import device, network_device
@@ -116,8 +116,8 @@ class Ensemble(nn.Module):
         for value in self.members.parameters():
             single = value.detach()[member].clone()
             own[id(value)] = nn.Parameter(single, value.requires_grad)
-        for value in self.members.buffers():
-            own[id(value)] = value[member].clone()
+        for buffer in self.members.buffers():
+            own[id(buffer)] = buffer[member].clone()
         return copy.deepcopy(self.members, own)
 
 

@@ -138,10 +138,11 @@ def test_second_derivatives():
 
 
 def test_operators_keep_the_rules_of_torch_library():
-    x, parameters, constants, upstream = problem(SMALL, rows=4)
-    own = (x.requires_grad_(), parameters.requires_grad_(), constants, SMALL)
+    shape = layer(1, 1, tiles.GAUSSIAN)
+    x, parameters, constants, upstream = problem(shape, rows=4)
+    own = (x.requires_grad_(), parameters.requires_grad_(), constants, shape)
     torch.library.opcheck(network.small_network, own)
-    own = (x, parameters, constants, upstream.requires_grad_(), SMALL, True)
+    own = (x, parameters, constants, upstream.requires_grad_(), shape, True)
     torch.library.opcheck(network.small_network_backward, own)
 
 
@@ -194,3 +195,54 @@ def test_an_axis_that_is_mapped_over_becomes_more_members(dims):
         for found, other in zip((y[k], by_x[k], by_parameters[k]), wanted, strict=True):
             torch.testing.assert_close(found, other)
         torch.testing.assert_close(through[1].select(dims[1], k), wanted[2])
+
+
+COMPILE = """
+import subprocess, sys, tempfile, warnings
+warnings.simplefilter("ignore")
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas
+from triton.compiler import ASTSource
+from kanx.kernels import network, network_tiles
+
+assembler = get_ptxas(90).path
+kind = int(sys.argv[1])
+for widths in ([2, 5, 1], [16, 16, 16, 16], [1, 1]):
+    shape = []
+    for depth, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
+        shape += [inputs, outputs, 8, kind, 2 * (depth == 0), 0, int(depth == 0)]
+    tile = dict(network.tiles(shape)[0])
+    options = {key: tile.pop(key) for key in ("num_warps", "num_stages", "maxnreg")}
+    constants = {**network._layout(shape), **tile}
+    for kernel in (network_tiles.forward_tile, network_tiles.backward_tile):
+        integers = ("rows", "share", "x_members", "constant_members")
+        types = dict.fromkeys(integers, "i32") | dict.fromkeys(constants, "constexpr")
+        signature = {name: types.get(name, "*fp32") for name in kernel.arg_names}
+        source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+        built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+        assert "atom" not in built.asm["ptx"] and "red.global" not in built.asm["ptx"]
+        assert built.metadata.shared <= 227 * 1024
+        with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
+            file.write(built.asm["ptx"])
+            file.flush()
+            command = [assembler, "-v", "--gpu-name", "sm_90a", file.name, "-o", "/dev/null"]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert " 0 bytes spill stores" in done.stderr, (kernel.__name__, widths, done.stderr)
+print("compiled")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", range(5))
+def test_compiles_for_hopper_without_spills_and_without_atomics(kind):
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE, str(kind)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=600,
+    )
+    assert done.stdout.strip().endswith("compiled"), done.stderr

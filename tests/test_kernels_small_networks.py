@@ -7,7 +7,7 @@ import torch
 from interpreted import DEVICE, interpreter  # noqa: F401
 
 from kanx import KAN, Ensemble
-from kanx.kernels import device, network, network_device
+from kanx.kernels import network, network_device
 
 
 def of_kernel(net, x):
@@ -81,9 +81,7 @@ def test_members_may_need_different_numbers_of_polynomials():
     options = {"edge": {"family": "gp", "control_points": 4, "adaptive": True}}
     nets = [KAN([1, 1], random_state=seed, **options) for seed in range(2)]
     layer = nets[1].layers[0].bundles[0]
-    layer.start_length_scale(
-        torch.linspace(-1, 1, 20)[:, None], torch.ones(20, 1, 1), None, (2.5,)
-    )
+    layer.start_length_scale(torch.linspace(-1, 1, 20)[:, None], torch.ones(20, 1, 1), None, (2.5,))
     plans = [network_device._plan(list(net.layers)) for net in nets]
     counts = [plan.shape[2] for plan in plans]
     assert counts[0] != counts[1]
@@ -92,3 +90,124 @@ def test_members_may_need_different_numbers_of_polynomials():
     assert joined.projections[0].shape[:2] == (2, max(counts))
     shorter = counts.index(min(counts))
     assert not joined.projections[0][shorter, min(counts) :].any()
+
+
+TAKEN = {"edge": "slaf", "degree": 2}
+LEFT_OUT = {
+    "four layers": lambda: KAN([2, 2, 2, 2, 1], **TAKEN),
+    "a wide layer": lambda: KAN([2, 17, 1], **TAKEN),
+    "many coefficients": lambda: KAN([16, 16, 16], "slaf", degree=70),
+    "nodes that multiply": lambda: KAN([2, (1, [2]), 1], **TAKEN),
+    "two families": lambda: KAN([2, 2, 1], ["slaf", "spline"]),
+    "no linear family": lambda: KAN([2, 2, 1], "pade"),
+    "functions that it does not know": lambda: KAN([2, 2, 1], "spline", degree=1),
+    "another skip": lambda: KAN([2, 2, 1], "shared_pade", hidden_edge="slaf", skip=True),
+    "double precision": lambda: KAN([2, 2, 1], **TAKEN).double(),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_other_networks_keep_to_plain_code(name):
+    net = LEFT_OUT[name]().to(DEVICE)
+    x = rows(3, net.in_features).to(next(net.parameters()).dtype)
+    assert of_kernel(net, x) is None
+    assert of_kernel(Ensemble([net, net]), x) is None
+
+
+def test_hooks_and_transforms_keep_to_plain_code():
+    net, x = KAN([2, 2, 1], **TAKEN).to(DEVICE), rows(3, 2)
+    assert of_kernel(net, x) is not None
+    torch.func.vmap(lambda row: _is_none(net, row))(x)
+    handle = net.layers[1].register_forward_hook(lambda *arguments: None)
+    assert of_kernel(net, x) is None
+    handle.remove()
+    assert of_kernel(net, x) is not None
+    assert of_kernel(net, rows(3, 3)) is None  # the layers say what is wrong
+
+
+def _is_none(net, x):
+    assert of_kernel(net, x) is None
+    return x
+
+
+def test_leading_dimensions_and_no_rows():
+    net = KAN([2, 2, 3], **TAKEN).to(DEVICE)
+    x = rows(2, 3, 2)
+    torch.testing.assert_close(of_kernel(net, x), net(x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(of_kernel(net, x[0, 0]), net(x[0, 0]), rtol=1e-4, atol=1e-5)
+    assert of_kernel(net, rows(0, 2)).shape == (0, 3)
+
+
+def test_edits_in_place_are_seen():
+    net, x = network_of(**CASES["polynomials"]), rows(5, 2)
+    of_kernel(net, x)
+    net.layers[1].set_domain(-2 * torch.ones(3), 5 * torch.ones(3))
+    net.layers[0].bundles[0].mask[1] = 0
+    torch.testing.assert_close(of_kernel(net, x), net(x), rtol=1e-4, atol=1e-4)
+    ensemble = Ensemble([net, network_of(1, **CASES["polynomials"])])
+    of_kernel(ensemble, x)
+    ensemble.members.layers[0].bundles[0].upper[1] += 2
+    torch.testing.assert_close(of_kernel(ensemble, x), ensemble(x), rtol=1e-4, atol=1e-4)
+
+
+def test_networks_are_not_kept_alive():
+    import gc
+    import weakref
+
+    net = KAN([2, 2, 1], **TAKEN).to(DEVICE)
+    of_kernel(net, rows(3, 2))
+    alive = weakref.ref(net)
+    del net
+    gc.collect()
+    assert alive() is None
+
+
+def test_second_derivatives():
+    net = KAN([2, 2, 1], random_state=0, **TAKEN).to(DEVICE)
+    x = rows(4, 2)
+
+    def second(function, net, x):
+        own = x.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(function(net, own).sum(), own, create_graph=True)
+        loss = (slope**2).sum()
+        return torch.autograd.grad(loss, [own, *net.parameters()], materialize_grads=True)
+
+    found = second(of_kernel, net, x)
+    assert_close(found, second(plain, copy.deepcopy(net), x.double()), 1e-3)
+
+
+def test_a_gpu_takes_the_kernel_by_itself(monkeypatch):
+    net, x = KAN([2, 2, 1], **TAKEN).to(DEVICE), rows(3, 2)
+    ensemble, calls, forward = Ensemble([net, net]), [], network.forward
+    wanted = net(x).cpu()
+
+    def counted(*arguments):
+        calls.append(len(arguments[1]))  # members
+        return forward(*arguments)
+
+    of_kernel(net, x)  # tries the kernel
+    monkeypatch.setattr(network, "forward", counted)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)  # as far as the networks can tell
+    for asked, members in (("on", [1, 2]), ("off", [])):
+        monkeypatch.setenv("KANX_TRITON", asked)
+        calls.clear()
+        results = [net(x), *ensemble(x)]
+        assert calls == members
+        for found in results:
+            torch.testing.assert_close(found.cpu(), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_no_pass_reads_a_number_once_the_kernel_was_tried(monkeypatch):
+    net, x = network_of(**CASES["missing"]), rows(5, 2)
+    of_kernel(net, x)
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a number was read from the device")
+
+    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "cpu", "to"):
+        monkeypatch.setattr(torch.Tensor, name, refuse)
+    monkeypatch.setattr(network, "forward", lambda x, p, c, shape: x.new_zeros(1, 5, 1) * p.sum())
+    monkeypatch.setattr(
+        network, "backward", lambda x, p, *rest: (torch.zeros_like(x), torch.zeros_like(p))
+    )
+    of_kernel(net, x).sum().backward()

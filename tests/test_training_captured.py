@@ -47,7 +47,11 @@ def problem(count=1):
     y = (x[:, :1] * x[:, 1:]).sin()
     networks = [KAN([2, 3, 1], "slaf", random_state=seed) for seed in range(count)]
     model = networks[0] if count == 1 else Ensemble(networks)
-    return model.to(DEVICE), x.to(DEVICE), y.to(DEVICE).expand(*(() if count == 1 else (count,)), -1, -1)
+    return (
+        model.to(DEVICE),
+        x.to(DEVICE),
+        y.to(DEVICE).expand(*(() if count == 1 else (count,)), -1, -1),
+    )
 
 
 def as_usual(model, batches):

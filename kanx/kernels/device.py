@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from kanx.kernels.chebyshev import Recurrence
 from kanx.kernels import network_plain, verified
+from kanx.kernels.chebyshev import Recurrence
 from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient
 
 ROWS_TRIED = 48  # when a kernel is compared with plain tensor code
@@ -176,7 +176,12 @@ def _agrees(functions: Functions, sizes: tuple[int, ...], mode: str, device: tor
     def problem() -> list[Tensor]:
         t = verified.noise(0, rows, inputs).clamp(-1, 1)
         start = 1 + 0.2 * verified.noise(1, rows, inputs)
-        own = [t, start, verified.noise(2, count, inputs, outputs), verified.noise(3, rows, outputs)]
+        own = [
+            t,
+            start,
+            verified.noise(2, count, inputs, outputs),
+            verified.noise(3, rows, outputs),
+        ]
         return [value.to(device) for value in own]
 
     def found() -> list[Tensor]:

@@ -42,7 +42,10 @@ class Plan:
 
 
 def network_sum(
-    network: Any, x: Tensor, members: int | None = None, singles: Callable[[], list[Any]] | None = None
+    network: Any,
+    x: Tensor,
+    members: int | None = None,
+    singles: Callable[[], list[Any]] | None = None,
 ) -> Tensor | None:
     """Evaluate a network: ``(..., in) -> (..., out)``; None where the kernel does not apply.
 
@@ -178,9 +181,7 @@ def joined(plans: Sequence[Plan]) -> Plan:
     for d, count in enumerate(counts):
         longest = next(k for k, own in enumerate(layers) if own[d][2] == count)
         table = fixed[longest][d][: 2 * count]  # a shorter one is its beginning
-        domains = [
-            values[d][2 * own[d][2] :] for values, own in zip(fixed, layers, strict=True)
-        ]
+        domains = [values[d][2 * own[d][2] :] for values, own in zip(fixed, layers, strict=True)]
         same = [own[d][2] == count for own in layers]
         tables = [
             values[d][: 2 * count] if equal else table
@@ -226,7 +227,8 @@ def _agrees(plan: Plan, where: torch.device) -> bool:
     def found() -> list[Tensor]:
         from kanx.kernels import network
 
-        *own, upstream = problem()
+        x, parameters, constants, upstream = problem()
+        own = (x, parameters, constants)
         return [network.forward(*own, shape), *network.backward(*own, upstream, shape, True)]
 
     def wanted() -> list[Tensor]:
@@ -247,10 +249,10 @@ class _SmallNetwork(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         from kanx.kernels import network
 
-        *tensors, shape = arguments
-        ctx.save_for_backward(*tensors)
+        x, parameters, constants, shape = arguments
+        ctx.save_for_backward(x, parameters, constants)
         ctx.shape = shape
-        return network.forward(*tensors, shape)
+        return network.forward(x, parameters, constants, shape)
 
     @staticmethod
     def backward(ctx: Any, *upstreams: Tensor) -> Any:
@@ -258,6 +260,6 @@ class _SmallNetwork(torch.autograd.Function):
 
         # the operator knows its own derivative, which the bare kernel does not
         run = network.small_network_backward if torch.is_grad_enabled() else network.backward
-        by_inputs = ctx.needs_input_grad[0]
-        by_x, by_parameters = run(*ctx.saved_tensors, upstreams[0], ctx.shape, by_inputs)
+        (x, parameters, constants), by_inputs = ctx.saved_tensors, ctx.needs_input_grad[0]
+        by_x, by_parameters = run(x, parameters, constants, upstreams[0], ctx.shape, by_inputs)
         return by_x if by_inputs else None, by_parameters, None, None

@@ -48,64 +48,31 @@ def column(
 
 
 @triton.jit
-def layer_forward(
-    h, parameter_ptr, constant_ptr,
-    INPUTS: tl.constexpr, OUTPUTS: tl.constexpr, COUNT: tl.constexpr, KIND: tl.constexpr,
-    TREND: tl.constexpr, BEYOND: tl.constexpr, MISSING: tl.constexpr,
-    BM: tl.constexpr, WIDE: tl.constexpr, WIDE_OUT: tl.constexpr,
-):  # fmt: skip
-    """Compute ``y[m, n] = bias[n] + sum_gi f_g(h[m, i]) c[g, i, n]``."""
-    n = tl.arange(0, WIDE_OUT)
-    alive = n < OUTPUTS
-    step = INPUTS * OUTPUTS
-    bias = tl.load(parameter_ptr + (TREND + COUNT + MISSING) * step + n, mask=alive, other=0.0)
-    y = tl.zeros((BM, WIDE_OUT), dtype=tl.float32) + bias[None, :]
-    for i in range(0, INPUTS):
-        inside, past, absent, _ = column(h, i, constant_ptr + 2 * COUNT, INPUTS, BEYOND, MISSING, WIDE)
-        c_ptr = parameter_ptr + i * OUTPUTS + n
-        if TREND:
-            level = tl.load(c_ptr, mask=alive, other=0.0)
-            rise = tl.load(c_ptr + step, mask=alive, other=0.0)
-            line = level[None, :] + place(inside, past, BEYOND)[:, None] * rise[None, :]
-            if MISSING:
-                line = tl.where(absent[:, None], 0.0, line)
-            y += line
-        now = tl.zeros((BM,), dtype=tl.float32) + 1.0
-        before = tl.zeros((BM,), dtype=tl.float32)
-        steep = tl.zeros((BM,), dtype=tl.float32)
-        steep_before = tl.zeros((BM,), dtype=tl.float32)
-        for g in range(0, COUNT):
-            a = tl.load(constant_ptr + g)
-            b = tl.load(constant_ptr + COUNT + g)
-            if KIND == 0:
-                value = now
-                slope = steep
-                after, steep_after = advanced(inside, a, b, now, before, steep, steep_before)
-                steep_before = steep
-                steep = steep_after
-                before = now
-                now = after
-            else:
-                value, slope = closed_form(inside, a, b, KIND)
-            value = feature(value, slope, past, absent, BEYOND, MISSING)
-            c = tl.load(c_ptr + (TREND + g) * step, mask=alive, other=0.0)
-            y += value[:, None] * c[None, :]
-        if MISSING:
-            c = tl.load(c_ptr + (TREND + COUNT) * step, mask=alive, other=0.0)
-            y += tl.where(absent[:, None], c[None, :], 0.0)
-    return y
-
-
-@triton.jit
 def place(inside, past, BEYOND: tl.constexpr):
     """Return where the straight line is evaluated: it goes on where tangents do."""
     return inside + past if BEYOND == 0 else inside
 
 
 @triton.jit
-def advanced(t, a, b, now, before, steep, steep_before):
-    """Return the next function of a recurrence and its slope."""
-    return a * t * now - b * before, a * (t * steep + now) - b * steep_before
+def before_the_first(BM: tl.constexpr):
+    """Return the state of a recurrence: this function and the last, and the slopes of both."""
+    zero = tl.zeros((BM,), dtype=tl.float32)
+    return zero + 1.0, zero, zero, zero
+
+
+@triton.jit
+def following(t, table_ptr, g, now, last, steep, steep_last,
+              COUNT: tl.constexpr, KIND: tl.constexpr):  # fmt: skip
+    """Return function g and its slope, and the state of the recurrence after it."""
+    a = tl.load(table_ptr + g)
+    b = tl.load(table_ptr + COUNT + g)
+    if KIND == 0:
+        after = a * t * now - b * last
+        steep_after = a * (t * steep + now) - b * steep_last
+        return now, steep, after, now, steep_after, steep
+    else:
+        value, slope = closed_form(t, a, b, KIND)
+        return value, slope, now, last, steep, steep_last
 
 
 @triton.jit
@@ -119,6 +86,52 @@ def feature(value, slope, past, absent, BEYOND: tl.constexpr, MISSING: tl.conste
 
 
 @triton.jit
+def layer_forward(
+    h, parameter_ptr, constant_ptr, D: tl.constexpr,
+    SHAPE: tl.constexpr, WIDE: tl.constexpr, AT: tl.constexpr, BM: tl.constexpr,
+):  # fmt: skip
+    """Compute ``y[m, n] = bias[n] + sum_gi f_g(h[m, i]) c[g, i, n]`` of layer D."""
+    INPUTS: tl.constexpr = SHAPE[FIELDS * D]
+    OUTPUTS: tl.constexpr = SHAPE[FIELDS * D + 1]
+    COUNT: tl.constexpr = SHAPE[FIELDS * D + 2]
+    KIND: tl.constexpr = SHAPE[FIELDS * D + 3]
+    TREND: tl.constexpr = SHAPE[FIELDS * D + 4]
+    BEYOND: tl.constexpr = SHAPE[FIELDS * D + 5]
+    MISSING: tl.constexpr = SHAPE[FIELDS * D + 6]
+    STEP: tl.constexpr = INPUTS * OUTPUTS
+    n = tl.arange(0, WIDE[D + 1])
+    alive = n < OUTPUTS
+    own_ptr = parameter_ptr + AT[2 * D] + n
+    table_ptr = constant_ptr + AT[2 * D + 1]
+    bias = tl.load(own_ptr + (TREND + COUNT + MISSING) * STEP, mask=alive, other=0.0)
+    y = tl.zeros((BM, WIDE[D + 1]), dtype=tl.float32) + bias[None, :]
+    for i in range(0, INPUTS):
+        inside, past, absent, _ = column(
+            h, i, table_ptr + 2 * COUNT, INPUTS, BEYOND, MISSING, WIDE[D]
+        )
+        c_ptr = own_ptr + i * OUTPUTS
+        if TREND:
+            level = tl.load(c_ptr, mask=alive, other=0.0)
+            rise = tl.load(c_ptr + STEP, mask=alive, other=0.0)
+            line = level[None, :] + place(inside, past, BEYOND)[:, None] * rise[None, :]
+            if MISSING:
+                line = tl.where(absent[:, None], 0.0, line)
+            y += line
+        now, last, steep, steep_last = before_the_first(BM)
+        for g in range(0, COUNT):
+            value, slope, now, last, steep, steep_last = following(
+                inside, table_ptr, g, now, last, steep, steep_last, COUNT, KIND
+            )
+            value = feature(value, slope, past, absent, BEYOND, MISSING)
+            c = tl.load(c_ptr + (TREND + g) * STEP, mask=alive, other=0.0)
+            y += value[:, None] * c[None, :]
+        if MISSING:
+            c = tl.load(c_ptr + (TREND + COUNT) * STEP, mask=alive, other=0.0)
+            y += tl.where(absent[:, None], c[None, :], 0.0)
+    return y
+
+
+@triton.jit
 def add(ptr, value, alive, first):
     """Add to what the program itself has written for the rows before."""
     held = tl.load(ptr, mask=alive & (first > 0), other=0.0)
@@ -127,71 +140,65 @@ def add(ptr, value, alive, first):
 
 @triton.jit
 def layer_backward(
-    h, up, parameter_ptr, constant_ptr, part_ptr, first,
-    INPUTS: tl.constexpr, OUTPUTS: tl.constexpr, COUNT: tl.constexpr, KIND: tl.constexpr,
-    TREND: tl.constexpr, BEYOND: tl.constexpr, MISSING: tl.constexpr,
-    BM: tl.constexpr, WIDE: tl.constexpr, WIDE_OUT: tl.constexpr,
+    h, up, parameter_ptr, constant_ptr, part_ptr, first, D: tl.constexpr,
+    SHAPE: tl.constexpr, WIDE: tl.constexpr, AT: tl.constexpr, BM: tl.constexpr,
 ):  # fmt: skip
-    """Add the gradients by the layer's parameters, and return that by its inputs."""
-    k = tl.arange(0, WIDE)[None, :]
-    n = tl.arange(0, WIDE_OUT)
+    """Add the gradients by the parameters of layer D, and return that by its inputs."""
+    INPUTS: tl.constexpr = SHAPE[FIELDS * D]
+    OUTPUTS: tl.constexpr = SHAPE[FIELDS * D + 1]
+    COUNT: tl.constexpr = SHAPE[FIELDS * D + 2]
+    KIND: tl.constexpr = SHAPE[FIELDS * D + 3]
+    TREND: tl.constexpr = SHAPE[FIELDS * D + 4]
+    BEYOND: tl.constexpr = SHAPE[FIELDS * D + 5]
+    MISSING: tl.constexpr = SHAPE[FIELDS * D + 6]
+    STEP: tl.constexpr = INPUTS * OUTPUTS
+    n = tl.arange(0, WIDE[D + 1])
     alive = n < OUTPUTS
-    step = INPUTS * OUTPUTS
-    by_h = tl.zeros((BM, WIDE), dtype=tl.float32)
-    add(part_ptr + (TREND + COUNT + MISSING) * step + n, tl.sum(up, 0), alive, first)
+    table_ptr = constant_ptr + AT[2 * D + 1]
+    by_h = tl.zeros((BM, WIDE[D]), dtype=tl.float32)
+    bias_ptr = part_ptr + AT[2 * D] + (TREND + COUNT + MISSING) * STEP + n
+    add(bias_ptr, tl.sum(up, 0), alive, first)
     for i in range(0, INPUTS):
         inside, past, absent, rate = column(
-            h, i, constant_ptr + 2 * COUNT, INPUTS, BEYOND, MISSING, WIDE
+            h, i, table_ptr + 2 * COUNT, INPUTS, BEYOND, MISSING, WIDE[D]
         )
-        c_ptr = parameter_ptr + i * OUTPUTS + n
-        own_ptr = part_ptr + i * OUTPUTS + n
+        at = AT[2 * D] + i * OUTPUTS + n
         total = tl.zeros((BM,), dtype=tl.float32)
         if TREND:
-            here = up
-            if MISSING:
-                here = tl.where(absent[:, None], 0.0, up)
-            add(own_ptr, tl.sum(here, 0), alive, first)
-            line = place(inside, past, BEYOND)
-            add(own_ptr + step, tl.sum(line[:, None] * here, 0), alive, first)
-            rise = tl.load(c_ptr + step, mask=alive, other=0.0)
+            here = tl.where(absent[:, None], 0.0, up) if MISSING else up
+            line = place(inside, past, BEYOND)[:, None] * here
+            add(part_ptr + at, tl.sum(here, 0), alive, first)
+            add(part_ptr + at + STEP, tl.sum(line, 0), alive, first)
+            rise = tl.load(parameter_ptr + at + STEP, mask=alive, other=0.0)
             total += tl.sum(up * rise[None, :], 1)
-        now = tl.zeros((BM,), dtype=tl.float32) + 1.0
-        before = tl.zeros((BM,), dtype=tl.float32)
-        steep = tl.zeros((BM,), dtype=tl.float32)
-        steep_before = tl.zeros((BM,), dtype=tl.float32)
+        now, last, steep, steep_last = before_the_first(BM)
         for g in range(0, COUNT):
-            a = tl.load(constant_ptr + g)
-            b = tl.load(constant_ptr + COUNT + g)
-            if KIND == 0:
-                value = now
-                slope = steep
-                after, steep_after = advanced(inside, a, b, now, before, steep, steep_before)
-                steep_before = steep
-                steep = steep_after
-                before = now
-                now = after
-            else:
-                value, slope = closed_form(inside, a, b, KIND)
+            value, slope, now, last, steep, steep_last = following(
+                inside, table_ptr, g, now, last, steep, steep_last, COUNT, KIND
+            )
             value = feature(value, slope, past, absent, BEYOND, MISSING)
-            place_of_g = (TREND + g) * step
-            add(own_ptr + place_of_g, tl.sum(value[:, None] * up, 0), alive, first)
-            c = tl.load(c_ptr + place_of_g, mask=alive, other=0.0)
+            at_g = at + (TREND + g) * STEP
+            add(part_ptr + at_g, tl.sum(value[:, None] * up, 0), alive, first)
+            c = tl.load(parameter_ptr + at_g, mask=alive, other=0.0)
             total += tl.sum(up * c[None, :], 1) * slope
         if MISSING:
-            lost = tl.where(absent[:, None], up, 0.0)
-            add(own_ptr + (TREND + COUNT) * step, tl.sum(lost, 0), alive, first)
-        by_h = tl.where(k == i, (total * rate)[:, None], by_h)
+            lost = tl.sum(tl.where(absent[:, None], up, 0.0), 0)
+            add(part_ptr + at + (TREND + COUNT) * STEP, lost, alive, first)
+        by_h = tl.where(tl.arange(0, WIDE[D])[None, :] == i, (total * rate)[:, None], by_h)
     return by_h
 
 
 @triton.jit
-def load_rows(
-    ptr, member, m, mask, rows, WIDTH: tl.constexpr, WIDE: tl.constexpr
-):  # fmt: skip
+def row_places(member, m, rows, WIDTH: tl.constexpr, WIDE: tl.constexpr):
+    """Return where rows of a member lie, ``(BM, WIDE)``."""
+    return (member.to(tl.int64) * rows + m[:, None]) * WIDTH + tl.arange(0, WIDE)[None, :]
+
+
+@triton.jit
+def load_rows(ptr, member, m, mask, rows, WIDTH: tl.constexpr, WIDE: tl.constexpr):
     """Load rows of a member, ``(BM, WIDE)``."""
-    k = tl.arange(0, WIDE)[None, :]
-    offset = (member.to(tl.int64) * rows + m[:, None]) * WIDTH + k
-    return tl.load(ptr + offset, mask=mask[:, None] & (k < WIDTH), other=0.0)
+    within = mask[:, None] & (tl.arange(0, WIDE)[None, :] < WIDTH)
+    return tl.load(ptr + row_places(member, m, rows, WIDTH, WIDE), mask=within, other=0.0)
 
 
 @triton.jit
@@ -201,22 +208,16 @@ def forward_tile(
     BM: tl.constexpr,
 ):  # fmt: skip
     """Compute the outputs of one member for a block of rows."""
+    OUTPUTS: tl.constexpr = SHAPE[FIELDS * LAYERS - 6]
     member = tl.program_id(1)
     m = tl.program_id(0) * BM + tl.arange(0, BM)
     parameter_ptr += member.to(tl.int64) * AT[2 * LAYERS]
-    constant_ptr += (member % constant_members) * AT[2 * LAYERS + 1]
+    constant_ptr += (member % constant_members).to(tl.int64) * AT[2 * LAYERS + 1]
     h = load_rows(x_ptr, member % x_members, m, m < rows, rows, SHAPE[0], WIDE[0])
     for d in tl.static_range(LAYERS):
-        h = layer_forward(
-            h, parameter_ptr + AT[2 * d], constant_ptr + AT[2 * d + 1],
-            SHAPE[FIELDS * d], SHAPE[FIELDS * d + 1], SHAPE[FIELDS * d + 2], SHAPE[FIELDS * d + 3],
-            SHAPE[FIELDS * d + 4], SHAPE[FIELDS * d + 5], SHAPE[FIELDS * d + 6],
-            BM, WIDE[d], WIDE[d + 1],
-        )  # fmt: skip
-    n = tl.arange(0, WIDE[LAYERS])[None, :]
-    outputs: tl.constexpr = SHAPE[FIELDS * (LAYERS - 1) + 1]
-    offset = (member.to(tl.int64) * rows + m[:, None]) * outputs + n
-    tl.store(y_ptr + offset, h, mask=(m < rows)[:, None] & (n < outputs))
+        h = layer_forward(h, parameter_ptr, constant_ptr, d, SHAPE, WIDE, AT, BM)
+    within = (m < rows)[:, None] & (tl.arange(0, WIDE[LAYERS])[None, :] < OUTPUTS)
+    tl.store(y_ptr + row_places(member, m, rows, OUTPUTS, WIDE[LAYERS]), h, mask=within)
 
 
 @triton.jit
@@ -227,37 +228,26 @@ def backward_tile(
     BM: tl.constexpr,
 ):  # fmt: skip
     """Compute the gradients of one member over one share of the rows."""
+    OUTPUTS: tl.constexpr = SHAPE[FIELDS * LAYERS - 6]
     part = tl.program_id(0)
     member = tl.program_id(1)
     parameter_ptr += member.to(tl.int64) * AT[2 * LAYERS]
-    constant_ptr += (member % constant_members) * AT[2 * LAYERS + 1]
+    constant_ptr += (member % constant_members).to(tl.int64) * AT[2 * LAYERS + 1]
     part_ptr += (member.to(tl.int64) * tl.num_programs(0) + part) * AT[2 * LAYERS]
-    outputs: tl.constexpr = SHAPE[FIELDS * (LAYERS - 1) + 1]
     for first in range(0, share, BM):
-        place_in_share = first + tl.arange(0, BM)
-        m = part * share + place_in_share
-        mask = (m < rows) & (place_in_share < share)
-        held = (load_rows(x_ptr, member % x_members, m, mask, rows, SHAPE[0], WIDE[0]),)
+        in_share = first + tl.arange(0, BM)
+        m = part * share + in_share
+        mask = (m < rows) & (in_share < share)
+        held = tl.tuple((load_rows(x_ptr, member % x_members, m, mask, rows, SHAPE[0], WIDE[0]),))
         for d in tl.static_range(LAYERS - 1):
-            held += (
-                layer_forward(
-                    held[d], parameter_ptr + AT[2 * d], constant_ptr + AT[2 * d + 1],
-                    SHAPE[FIELDS * d], SHAPE[FIELDS * d + 1], SHAPE[FIELDS * d + 2],
-                    SHAPE[FIELDS * d + 3], SHAPE[FIELDS * d + 4], SHAPE[FIELDS * d + 5],
-                    SHAPE[FIELDS * d + 6], BM, WIDE[d], WIDE[d + 1],
-                ),
-            )  # fmt: skip
-        up = load_rows(up_ptr, member, m, mask, rows, outputs, WIDE[LAYERS])
+            held += (layer_forward(held[d], parameter_ptr, constant_ptr, d, SHAPE, WIDE, AT, BM),)
+        up = load_rows(up_ptr, member, m, mask, rows, OUTPUTS, WIDE[LAYERS])
         for d in tl.static_range(LAYERS - 1, -1, -1):
             up = layer_backward(
-                held[d], up, parameter_ptr + AT[2 * d], constant_ptr + AT[2 * d + 1],
-                part_ptr + AT[2 * d], first,
-                SHAPE[FIELDS * d], SHAPE[FIELDS * d + 1], SHAPE[FIELDS * d + 2],
-                SHAPE[FIELDS * d + 3], SHAPE[FIELDS * d + 4], SHAPE[FIELDS * d + 5],
-                SHAPE[FIELDS * d + 6], BM, WIDE[d], WIDE[d + 1],
-            )  # fmt: skip
+                held[d], up, parameter_ptr, constant_ptr, part_ptr, first, d, SHAPE, WIDE, AT, BM
+            )
         if by_x_ptr is not None:
-            k = tl.arange(0, WIDE[0])[None, :]
-            offset = (member.to(tl.int64) * rows + m[:, None]) * SHAPE[0] + k
-            tl.store(by_x_ptr + offset, up, mask=mask[:, None] & (k < SHAPE[0]))
+            within = mask[:, None] & (tl.arange(0, WIDE[0])[None, :] < SHAPE[0])
+            places = row_places(member, m, rows, SHAPE[0], WIDE[0])
+            tl.store(by_x_ptr + places, up, mask=within)
         tl.debug_barrier()  # other lanes read what this one has added

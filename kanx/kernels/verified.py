@@ -44,7 +44,10 @@ def agrees(
             trouble = _trouble(found, wanted, tolerance)
         if trouble is not None:
             _log.warning(
-                "the kernel %s is not used on %s, plain tensor code is: %s", key[:-1], device, trouble
+                "the kernel %s is not used on %s, plain tensor code is: %s",
+                key[:-1],
+                device,
+                trouble,
             )
         _verdicts[key] = trouble is None
     return _verdicts[key]

@@ -69,7 +69,7 @@ class CapturedStep:
         self._x = self._y = self._value = torch.empty(0)  # what the graph reads and writes
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Take one step on inputs and targets, ``(rows, in)`` and ``(rows, out)``; return the loss."""
+        """Take one step on inputs ``(rows, in)`` and targets ``(rows, out)``; return the loss."""
         if not x.is_cuda:
             return self._run(x, y)
         if self._graph is None and self._steps >= STEPS_BEFORE:

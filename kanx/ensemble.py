@@ -93,8 +93,8 @@ class Ensemble(nn.Module):
         own = x.dim() == 3
         if x.dim() not in (2, 3) or x.shape[-1] != inputs or (own and len(x) != count):
             raise ValueError(
-                f"expected inputs of shape (rows, {inputs}), or ({count}, rows, {inputs}) where every "
-                f"member has rows of its own, got {tuple(x.shape)}"
+                f"expected inputs of shape (rows, {inputs}), or ({count}, rows, {inputs}) where "
+                f"members have rows of their own, got {tuple(x.shape)}"
             )
         if x.is_cuda and not torch.compiler.is_compiling():
             from kanx.kernels import device, network_device

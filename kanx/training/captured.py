@@ -26,7 +26,7 @@ class CapturedStep:
         A `KAN`, a `kanx.Ensemble`, or any module whose passes do not wait for the GPU.
     optimizer : Optimizer
         On a GPU one that can be captured, such as ``torch.optim.Adam(..., capturable=True)``. A
-        learning rate that changes must be a tensor: ``lr=torch.tensor(1e-2)``.
+        learning rate that changes must be a tensor on the GPU, which is then written to.
     loss : callable
         From the model's output and the targets to a number.
 

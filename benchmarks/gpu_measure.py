@@ -31,8 +31,10 @@ class Machine:
 
     def compiled(self, function, **options):
         """Compile a function, or only trace it in a dry run."""
-        return torch.compile(function, backend="eager") if self.dry else torch.compile(
-            function, **options
+        return (
+            torch.compile(function, backend="eager")
+            if self.dry
+            else torch.compile(function, **options)
         )
 
     def timed(self, functions):

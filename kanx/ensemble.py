@@ -106,6 +106,15 @@ class Ensemble(nn.Module):
                     return whole
         state = {**dict(self.members.named_parameters()), **dict(self.members.named_buffers())}
 
+        if all(bundle.compiled_for(x) for _, bundle, _ in self.members.bundles()):
+            alone: list[dict[str, Tensor]] = [{} for _ in range(count)]
+            for name, stacked in state.items():
+                for member, value in zip(alone, stacked.unbind(), strict=True):
+                    member[name] = value
+            sets = x if own else x.expand(count, -1, -1)
+            pairs = zip(alone, sets, strict=True)
+            return torch.stack([functional_call(self.members, *pair) for pair in pairs])
+
         def single(state: dict[str, Tensor], x: Tensor) -> Any:
             return functional_call(self.members, state, (x,))
 

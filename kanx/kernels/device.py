@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 
 from kanx.kernels import network_plain, verified
 from kanx.kernels.chebyshev import Recurrence
-from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient
+from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient, snapshot
 
 ROWS_TRIED = 48  # when a kernel is compared with plain tensor code
 MODES = {"highest": "tf32x3", "high": "tf32", "medium": "bf16"}
@@ -260,7 +260,7 @@ class _FusedSum(torch.autograd.Function):
 
         t, weight, functions, family, mode = arguments
         ctx.save_for_backward(t, weight)
-        ctx.functions, ctx.family, ctx.mode = functions, family, mode
+        ctx.functions, ctx.family, ctx.mode = functions, snapshot(family), mode
         kind = getattr(tiles, functions.kind.upper())
         return fused.fused_sum(t, weight, functions.table, kind, mode)
 

@@ -14,7 +14,7 @@ import triton
 from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
-from kanx.kernels import rational_tiles
+from kanx.kernels import mapped, rational_tiles
 from kanx.kernels.fused import plain_gradients
 from kanx.kernels.rational_device import plain, plain_sum
 from kanx.kernels.tuning import Tile, distinct, run_best, tile
@@ -208,3 +208,7 @@ def _pull_back(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
 
 quotient_sum.register_autograd(_pull_back_sum, setup_context=_setup_context)
 quotient.register_autograd(_pull_back, setup_context=_setup_context)
+mapped.register(quotient_sum, rows=(0,))
+mapped.register(quotient, rows=(0,))
+mapped.register(quotient_sum_backward)
+mapped.register(quotient_backward)

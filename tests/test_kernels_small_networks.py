@@ -150,6 +150,23 @@ def test_edits_in_place_are_seen():
     torch.testing.assert_close(of_kernel(ensemble, x), ensemble(x), rtol=1e-4, atol=1e-4)
 
 
+def test_rows_that_fill_a_tile_up_do_not_overflow():
+    net = KAN([1, 1], "slaf", degree=25, extrapolate="family", random_state=0).to(DEVICE)
+    net.layers[0].set_domain(torch.tensor([1000.0]), torch.tensor([1001.0]))
+    x = (1000 + torch.rand(5, 1, generator=torch.Generator().manual_seed(0))).to(DEVICE)
+    found = results(of_kernel, net, x)
+    assert_close(found, results(plain, copy.deepcopy(net), x.double()), 1e-3)
+
+
+def test_inference_first_and_training_after():
+    net, x = network_of(**CASES["missing"]), rows(5, 2)
+    with torch.inference_mode():
+        found = of_kernel(net, x)
+    y = of_kernel(net, x.requires_grad_())
+    y.sum().backward()
+    torch.testing.assert_close(found, y)
+
+
 def test_networks_are_not_kept_alive():
     import gc
     import weakref

@@ -162,6 +162,16 @@ def test_gaussian_processes_that_are_not_smooth_keep_to_plain_code():
     assert len(family.fused_functions().projection) < len(before.projection)
 
 
+def test_inference_first_and_training_after():
+    family = GaussianProcess(2, 1, control_points=4).to(DEVICE)
+    x = torch.rand(5, 2).to(DEVICE)
+    with torch.inference_mode():
+        found = device.edge_sum(family, x, family.mask, "tf32x3")
+    y = device.edge_sum(family, x.requires_grad_(), family.mask, "tf32x3")
+    y.sum().backward()
+    torch.testing.assert_close(found, y)
+
+
 def test_second_derivatives_of_gaussian_processes():
     family = GaussianProcess(2, 1, control_points=4)
     x = torch.rand(5, 2, generator=torch.Generator().manual_seed(3)).requires_grad_()

@@ -74,10 +74,7 @@ def test_a_kernel_that_fails_is_logged_once_and_not_used(name, monkeypatch, capl
 @pytest.mark.parametrize("name", ["a layer", "quotients' gradients", "a network's gradients"])
 def test_a_kernel_that_is_wrong_is_logged_and_not_used(name, monkeypatch, caplog):
     run, module, function, kernel = CASES[name]
-    wrong = off(getattr(module, function))
-    if kernel == "small_network":  # its tolerance is wider: layers pass errors on
-        monkeypatch.setattr(network_device, "TOLERANCE", 5e-4)
-    monkeypatch.setattr(module, function, wrong)
+    monkeypatch.setattr(module, function, off(getattr(module, function)))
     with caplog.at_level(logging.WARNING, "kanx.kernels"):
         assert run() is None
     (record,) = caplog.records

@@ -140,7 +140,8 @@ def functions_of(family: FusedFamily) -> Functions | None:
     state = buffer_state(family)
     known = _KNOWN.get(family)
     if known is None or not same_state(known[0], state):
-        functions = family.fused_functions()
+        with torch.no_grad(), torch.inference_mode(False):  # also kept for training
+            functions = family.fused_functions()
         if functions is not None and functions.start is not None:
             return functions  # it holds on to the family
         _KNOWN[family] = known = (state, functions)

@@ -195,10 +195,13 @@ def row_places(member, m, rows, WIDTH: tl.constexpr, WIDE: tl.constexpr):
 
 
 @triton.jit
-def load_rows(ptr, member, m, mask, rows, WIDTH: tl.constexpr, WIDE: tl.constexpr):
-    """Load rows of a member, ``(BM, WIDE)``."""
-    within = mask[:, None] & (tl.arange(0, WIDE)[None, :] < WIDTH)
-    return tl.load(ptr + row_places(member, m, rows, WIDTH, WIDE), mask=within, other=0.0)
+def inputs_of(ptr, member, m, rows, WIDTH: tl.constexpr, WIDE: tl.constexpr):
+    """Load the inputs of rows, ``(BM, WIDE)``; rows beyond the last one are copies of it.
+
+    Functions may overflow at numbers that are no inputs, and zero times infinity would be seen.
+    """
+    places = row_places(member, tl.minimum(m, rows - 1), rows, WIDTH, WIDE)
+    return tl.load(ptr + places, mask=tl.arange(0, WIDE)[None, :] < WIDTH, other=0.0)
 
 
 @triton.jit
@@ -213,7 +216,7 @@ def forward_tile(
     m = tl.program_id(0) * BM + tl.arange(0, BM)
     parameter_ptr += member.to(tl.int64) * AT[2 * LAYERS]
     constant_ptr += (member % constant_members).to(tl.int64) * AT[2 * LAYERS + 1]
-    h = load_rows(x_ptr, member % x_members, m, m < rows, rows, SHAPE[0], WIDE[0])
+    h = inputs_of(x_ptr, member % x_members, m, rows, SHAPE[0], WIDE[0])
     for d in tl.static_range(LAYERS):
         h = layer_forward(h, parameter_ptr, constant_ptr, d, SHAPE, WIDE, AT, BM)
     within = (m < rows)[:, None] & (tl.arange(0, WIDE[LAYERS])[None, :] < OUTPUTS)
@@ -238,10 +241,12 @@ def backward_tile(
         in_share = first + tl.arange(0, BM)
         m = part * share + in_share
         mask = (m < rows) & (in_share < share)
-        held = tl.tuple((load_rows(x_ptr, member % x_members, m, mask, rows, SHAPE[0], WIDE[0]),))
+        held = tl.tuple((inputs_of(x_ptr, member % x_members, m, rows, SHAPE[0], WIDE[0]),))
         for d in tl.static_range(LAYERS - 1):
             held += (layer_forward(held[d], parameter_ptr, constant_ptr, d, SHAPE, WIDE, AT, BM),)
-        up = load_rows(up_ptr, member, m, mask, rows, OUTPUTS, WIDE[LAYERS])
+        within = mask[:, None] & (tl.arange(0, WIDE[LAYERS])[None, :] < OUTPUTS)
+        places = row_places(member, m, rows, OUTPUTS, WIDE[LAYERS])
+        up = tl.load(up_ptr + places, mask=within, other=0.0)
         for d in tl.static_range(LAYERS - 1, -1, -1):
             up = layer_backward(
                 held[d], up, parameter_ptr, constant_ptr, part_ptr, first, d, SHAPE, WIDE, AT, BM

@@ -228,3 +228,23 @@ def test_no_pass_reads_a_number_once_the_kernel_was_tried(monkeypatch):
         network, "backward", lambda x, p, *rest: (torch.zeros_like(x), torch.zeros_like(p))
     )
     of_kernel(net, x).sum().backward()
+
+
+def test_compiled_and_exported_networks_keep_to_standard_operators(monkeypatch):
+    net, x = KAN([2, 2, 1], random_state=0, **TAKEN).to(DEVICE), rows(3, 2)
+    ensemble, wanted = Ensemble([net, net]), net(x)
+    assert of_kernel(net, x) is not None and of_kernel(ensemble, x) is not None
+
+    def refuse(*arguments):
+        raise AssertionError("the kernel was asked for")
+
+    monkeypatch.setattr(network_device, "network_sum", refuse)
+    everywhere = property(lambda x: True)  # as far as the networks can tell
+    monkeypatch.setattr(torch.Tensor, "is_cuda", everywhere)
+    for model in (net, ensemble):
+        torch._dynamo.reset()
+        compiled = torch.compile(model, fullgraph=True, backend="eager")
+        torch.testing.assert_close(compiled(x).view(-1, 3, 1)[-1], wanted)
+        program = torch.export.export(model, (x,))
+        targets = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+        assert targets and not any("kanx" in target for target in targets)

@@ -7,6 +7,7 @@ outside of the domain (see `network_plain.BEYOND`), and whether inputs may be mi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -24,7 +25,8 @@ NUMBERS = 256  # of a layer's values in one tile
 MOST_REGISTERS = 224  # of a lane: the assembler would rather spill than use half of them
 
 
-def tiles(shape: Sequence[int]) -> list[Tile]:
+@functools.cache
+def tiles(shape: tuple[int, ...]) -> list[Tile]:
     """Return the tiles for a network: fewer rows where it is wide; the first one is shipped.
 
     One warp has a tile, so that no sum over the rows has to leave it.
@@ -36,7 +38,8 @@ def tiles(shape: Sequence[int]) -> list[Tile]:
     return [{"BM": count, **own} for count in (rows, 2 * rows, 4 * rows)]
 
 
-def _layout(shape: Sequence[int]) -> dict[str, Any]:
+@functools.cache
+def _layout(shape: tuple[int, ...]) -> dict[str, Any]:
     layers = layers_of(shape)
     lengths = [sizes(layer) for layer in layers]
     parameters = accumulate((length for length, _ in lengths), initial=0)
@@ -44,7 +47,7 @@ def _layout(shape: Sequence[int]) -> dict[str, Any]:
     places = [place for pair in zip(parameters, constants, strict=True) for place in pair]
     widths = [layers[0][0], *(layer[1] for layer in layers)]
     wide = tuple(triton.next_power_of_2(width) for width in widths)
-    return {"SHAPE": tuple(shape), "WIDE": wide, "AT": tuple(places), "LAYERS": len(layers)}
+    return {"SHAPE": shape, "WIDE": wide, "AT": tuple(places), "LAYERS": len(layers)}
 
 
 def _key(name: str, x: Tensor, parameters: Tensor, shape: Sequence[int]) -> tuple[Any, ...]:
@@ -59,7 +62,7 @@ def forward(x: Tensor, parameters: Tensor, constants: Tensor, shape: Sequence[in
     if not y.numel():
         return y
     x, parameters, constants = x.contiguous(), parameters.contiguous(), constants.contiguous()
-    layout = _layout(shape)
+    layout = _layout(tuple(shape))
 
     def run(own: Tile) -> Tensor:
         network_tiles.forward_tile[(triton.cdiv(rows, own["BM"]), members)](
@@ -67,7 +70,7 @@ def forward(x: Tensor, parameters: Tensor, constants: Tensor, shape: Sequence[in
         )
         return y
 
-    return run_best(run, tiles(shape), _key("network forward", x, parameters, shape), x[0])
+    return run_best(run, tiles(tuple(shape)), _key("network forward", x, parameters, shape), x[0])
 
 
 def backward(
@@ -86,7 +89,7 @@ def backward(
         return nothing, torch.zeros_like(parameters)
     shared = len(x) == 1
     x, parameters, constants = x.contiguous(), parameters.contiguous(), constants.contiguous()
-    upstream, layout = upstream.contiguous(), _layout(shape)
+    upstream, layout = upstream.contiguous(), _layout(tuple(shape))
 
     def run(own: Tile) -> Tensor:
         wanted = max(1, min(PROGRAMS // members, triton.cdiv(rows, own["BM"])))
@@ -99,7 +102,7 @@ def backward(
         )  # fmt: skip
         return parts
 
-    parts = run_best(run, tiles(shape), _key("network backward", x, parameters, shape), x[0])
+    parts = run_best(run, tiles(tuple(shape)), _key("network backward", x, parameters, shape), x[0])
     by_parameters = parts.sum(1)
     if by_x is None:
         return x.new_empty(0), by_parameters

@@ -58,30 +58,30 @@ def network_sum(
     singles : callable, optional
         Returns the members one by one, as networks; needed with members.
     """
-    if not _applies(network, x):
-        return None
-    stacks = [list(network.layers)] + ([] if network.skip is None else [[network.skip]])
-    plans = _plans(network, stacks, singles)
-    if plans is None or not all(_agrees(plan, x.device) for plan in plans):
+    stacks = _stacks(network, x) if device.applies(x) else None
+    plans = None if stacks is None else _plans(network, stacks, singles)
+    if stacks is None or plans is None or not all(_agrees(plan, x.device) for plan in plans):
         return None
     inputs = x if members is not None else x.reshape(1, -1, x.shape[-1])
     with torch.autocast(x.device.type, enabled=False):
         parts = [
-            _SmallNetwork.apply(inputs, packed(layers, plan), plan.constants, plan.shape)
-            for layers, plan in zip(stacks, plans, strict=True)
+            _SmallNetwork.apply(inputs, packed(stack, plan), plan.constants, plan.shape)
+            for stack, plan in zip(stacks, plans, strict=True)
         ]
     total: Tensor = parts[0] if len(parts) == 1 else parts[0] + parts[1]
     return total if members is not None else total.view(*x.shape[:-1], total.shape[-1])
 
 
-def packed(layers: Sequence[Any], plan: Plan) -> Tensor:
+Stack = list[tuple[Any, Tensor | None]]  # the bundle of edges and the bias of every layer
+
+
+def packed(stack: Stack, plan: Plan) -> Tensor:
     """Return the parameters of a stack of layers as the kernel takes them, (members, parameters).
 
     Pruned edges are zeros. Gradients flow back to the layers' own parameters.
     """
     pieces = []
-    for layer, projection in zip(layers, plan.projections, strict=True):
-        bundle = layer.bundles[0]
+    for (bundle, own_bias), projection in zip(stack, plan.projections, strict=True):
         weight = bundle.coefficients * bundle.mask.unsqueeze(-3)  # (..., p, in, out)
         weight = weight.reshape(-1, *weight.shape[-3:])
         if projection is not None:
@@ -89,7 +89,7 @@ def packed(layers: Sequence[Any], plan: Plan) -> Tensor:
             own = torch.einsum("kgpi,kpio->kgio", projection, own)
             weight = torch.cat([own, missing], 1) if bundle.missing else own
         pieces.append(weight.flatten(1))
-        bias = weight.new_zeros(bundle.out_features) if layer.bias is None else layer.bias
+        bias = weight.new_zeros(bundle.out_features) if own_bias is None else own_bias
         pieces.append(bias.view(-1, bundle.out_features).expand(len(weight), -1))
     return torch.cat(pieces, 1)
 
@@ -97,28 +97,35 @@ def packed(layers: Sequence[Any], plan: Plan) -> Tensor:
 # -- whether and how a network is taken by the kernel -------------------------------------------
 
 
-def _applies(network: Any, x: Tensor) -> bool:
-    if not device.applies(x) or x.shape[-1] != network.in_features:
-        return False
-    for layer in (*network.layers, *(() if network.skip is None else (network.skip,))):
-        if len(layer.bundles) != 1 or layer._forward_hooks or layer._forward_pre_hooks:
-            return False
-        parameter = getattr(layer.bundles[0], "coefficients", None)
-        if parameter is None or parameter.dtype != x.dtype or parameter.device != x.device:
-            return False
-    return True
+def _stacks(network: Any, x: Tensor) -> list[Stack] | None:
+    """Return the layers and the skip layer, None where the kernel cannot take them."""
+    if x.shape[-1] != network.in_features:
+        return None
+    stacks: list[Stack] = []
+    for layers in (network.layers, () if network.skip is None else (network.skip,)):
+        stack: Stack = []
+        for layer in layers:
+            bundles = list(layer.bundles)
+            if len(bundles) != 1 or layer._forward_hooks or layer._forward_pre_hooks:
+                return None
+            parameter = getattr(bundles[0], "coefficients", None)
+            if parameter is None or parameter.dtype != x.dtype or parameter.device != x.device:
+                return None
+            stack.append((bundles[0], layer.bias))
+        if stack:
+            stacks.append(stack)
+    return stacks
 
 
 _KNOWN: WeakKeyDictionary[nn.Module, tuple[State, list[Plan] | None]] = WeakKeyDictionary()
 
 
 def _plans(
-    network: Any, stacks: list[list[Any]], singles: Callable[[], list[Any]] | None
+    network: Any, stacks: list[Stack], singles: Callable[[], list[Any]] | None
 ) -> list[Plan] | None:
     """Return the plans of all stacks, kept until a buffer of the network changes."""
-    state = [
-        entry for layer in itertools.chain(*stacks) for entry in buffer_state(layer.bundles[0])
-    ]
+    bundles = [bundle for bundle, _ in itertools.chain(*stacks)]
+    state = [entry for bundle in bundles for entry in buffer_state(bundle)]
     known = _KNOWN.get(network)
     if known is None or not same_state(known[0], state):
         with torch.no_grad(), torch.inference_mode(False):  # also kept for training

@@ -38,6 +38,7 @@ def rows(*shape, missing=False):
 CASES = {
     "polynomials": {"edge": "slaf", "degree": 3, "skip": True, "hidden_edge": "slaf"},
     "missing": {"edge": {"family": "gp", "control_points": 4, "missing": True}, "skip": True},
+    "powers": {"edge": "slaf", "basis": "powers", "degree": 3},
     "splines": {"edge": "spline", "intervals": 2},
     "bumps": {"edge": "rbf", "centres": 3},
     "waves": {"edge": "fourier", "harmonics": 1, "extrapolate": "periodic"},

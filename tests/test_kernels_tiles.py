@@ -103,6 +103,7 @@ FAMILIES = {
     "legendre": SLAF(3, 4, degree=3, missing=True),
     "chebyshev": SLAF(3, 4, degree=3, basis="chebyshev", extrapolate="constant"),
     "hermite": SLAF(3, 4, degree=3, basis="hermite", extrapolate="family"),
+    "powers": SLAF(3, 4, degree=3, basis="powers", missing=True),
     "rbf": RadialBasis(3, 4, centres=3, missing=True),
     "fourier": Fourier(3, 4, harmonics=2, extrapolate="periodic"),
     "cubic": BSpline(3, 4, intervals=2, missing=True),

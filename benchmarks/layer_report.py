@@ -116,13 +116,17 @@ def graphics():
     if not path.exists():
         return [
             "## A layer on a GPU",
-            "Not measured: no GPU was at hand. `KANX_TRITON=on python benchmarks/layer_gpu.py` is "
-            "ready to run. It times the fused splines and polynomials (`kanx/kernels/tiles.py`) "
-            "beside linear layers and the Gaussian basis; Padé edges, one quotient per edge, with "
-            "shared poles, and grouped as in KAT (`kanx/kernels/rational_tiles.py`), beside "
-            "torch.compile of their plain code; and the quotients of a grouped layer by "
-            "themselves, as a share of the memory's bandwidth. All kernels are tested against "
-            "float64 by Triton's interpreter, and compiled for Hopper without spills.",
+            "Not measured: no GPU was at hand. `python benchmarks/layer_gpu.py` is ready to run; "
+            "with `--dry-run` a test runs it at tiny sizes, without a GPU. It times the fused "
+            "splines and polynomials (`kanx/kernels/tiles.py`) beside linear layers and the "
+            "Gaussian basis; Padé edges, one quotient per edge, with shared poles, and grouped as"
+            " in KAT (`kanx/kernels/rational_tiles.py`), beside torch.compile of their plain "
+            "code; and the quotients of a grouped layer by themselves, as a share of the memory's"
+            " bandwidth. The network `[2, 5, 1]`, one and 64 at once by one kernel "
+            "(`kanx/kernels/network_tiles.py`), takes steps of Adam, as usual and as a CUDA "
+            "graph, beside the perceptron, torch.compile and one network after the other. All "
+            "kernels are tested against float64 by Triton's interpreter, and compiled for Hopper "
+            "without spills; on a GPU each is compared with plain tensor code before it is used.",
         ]
     result = json.loads(path.read_text())
     errors = ", ".join(f"{name} {own:.1e}" for name, own in result["quotient_errors"].items())
@@ -133,6 +137,9 @@ def graphics():
         "Quotients of a grouped Padé layer by themselves, in float32; relative errors of the "
         f"operator against float64: {errors}.",
         records(result["quotients"]),
+        "One step of Adam with every member of `[2, 5, 1]`, all members sharing the rows.",
+        records(result["small"]),
+        f"Kernels that failed their trial and were not used: {len(result['not used'])}.",
     ]
 
 

@@ -10,6 +10,8 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it; None marks a public subpackage
 _HOMES: dict[str, str | None] = {
+    "CapturedStep": "kanx.training.captured",
+    "Ensemble": "kanx.ensemble",
     "KAN": "kanx.network",
     "KANClassifier": "kanx.estimators",
     "KANRegressor": "kanx.estimators",
@@ -30,6 +32,8 @@ _HOMES: dict[str, str | None] = {
 
 __all__ = [
     "KAN",
+    "CapturedStep",
+    "Ensemble",
     "KANClassifier",
     "KANRegressor",
     "OutOfRangeWarning",

@@ -17,7 +17,7 @@ with pytest.MonkeyPatch.context() as patch:  # read when triton is imported
     import triton.language as tl
     from triton.runtime.interpreter import InterpretedFunction
 
-    from kanx.kernels import fused, rational  # noqa: F401 (their kernels are made on import)
+    from kanx.kernels import fused, network, rational  # noqa: F401 (their kernels are made on import)
 
 if not torch.cuda.is_available() and not isinstance(tl.zeros, InterpretedFunction):
     pytest.skip("triton was imported before its interpreter was asked for", allow_module_level=True)

@@ -23,6 +23,7 @@ ALLOWED = {
     "layers": {"functions", "kernels"},
     "nodes": set(),
     "network": {"layers", "nodes"},
+    "ensemble": {"network"},
     "training": {"atomic", "layers", "memory", "nodes", "network", "tables"},
     "edits": {"layers", "nodes", "network", "training", "model"},
     "model": {"network", "tables", "training", "layers"},

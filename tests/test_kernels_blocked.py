@@ -90,3 +90,19 @@ def test_a_long_batch_never_holds_the_basis():
     family.expand_block = expand_block
     family(x)
     assert 0 < largest <= blocked.BLOCK_NUMBERS
+
+
+@pytest.mark.usefixtures("always_blocks")
+@pytest.mark.parametrize("extrapolate", ["linear", "family"])  # the compiled kernel, and blocks
+def test_the_backward_pass_keeps_tensors_that_were_lent(extrapolate):
+    family, lent = (BSpline(2, 3, extrapolate=extrapolate).double() for _ in range(2))
+    lent.set_domain(torch.tensor([-3.0, -2.0]), torch.tensor([2.0, 5.0]))
+    x = torch.rand(9, 2, dtype=torch.float64).requires_grad_()
+
+    def derivatives(y):
+        (slope,) = torch.autograd.grad((y * y).sum(), x, create_graph=True)
+        return slope, torch.autograd.grad(slope.square().sum(), x)[0]
+
+    state = {**dict(lent.named_parameters()), **dict(lent.named_buffers())}
+    found = derivatives(torch.func.functional_call(family, state, (x,)))
+    torch.testing.assert_close(found, derivatives(plain(lent, x)))

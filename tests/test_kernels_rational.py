@@ -200,6 +200,53 @@ def test_operators_keep_the_rules_of_torch_library(name):
     torch.library.opcheck(function, tuple(tensors), test_utils=tests)
 
 
+@pytest.mark.parametrize("dims", [(0, None), (1, 0)])
+@pytest.mark.parametrize("name", ["edges", "inputs", "started"])
+def test_operators_can_be_mapped_over(name, dims):
+    function, _, shapes = CASES[name]
+    rows, own = dims  # axes of what has rows, and of the coefficients
+    wanted = [rows if shape == shapes[0] else own for shape in shapes]
+    tensors = [
+        noise(seed, *shape) if dim is None else noise(seed, 2, *shape).movedim(0, dim)
+        for seed, (shape, dim) in enumerate(zip(shapes, wanted, strict=True))
+    ]
+    inputs = [value.clone().requires_grad_() for value in tensors]
+    y = torch.func.vmap(function, in_dims=tuple(wanted))(*inputs)
+    slopes = torch.autograd.grad(y.sum(), inputs)
+    for member in range(2):
+        single = [
+            value if dim is None else value.select(dim, member)
+            for value, dim in zip(tensors, wanted, strict=True)
+        ]
+        torch.testing.assert_close(y[member], function(*single))
+        if own is not None:
+            single = [value.clone().requires_grad_() for value in single]
+            for found, dim, other in zip(
+                slopes,
+                wanted,
+                torch.autograd.grad(function(*single).sum(), single),
+                strict=True,
+            ):
+                torch.testing.assert_close(found.select(dim, member), other, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_can_be_mapped_over():
+    _, _, shapes = CASES["edges"]
+    tensors = [noise(seed, 2, *shape) for seed, shape in enumerate([*shapes, (37, 6)])]
+    found = torch.func.vmap(rational.quotient_sum_backward)(*tensors)
+    for member in range(2):
+        one = rational.quotient_sum_backward(*(value[member] for value in tensors))
+        for own, other in zip(found, one, strict=True):
+            torch.testing.assert_close(own[member], other)
+
+
+def test_autocast_leaves_operators_in_single_precision():
+    tensors = [noise(seed, *shape) for seed, shape in enumerate(CASES["one edge"][2])]
+    with torch.autocast(DEVICE, dtype=torch.bfloat16):
+        found = rational.quotient_sum(tensors[0].bfloat16(), *tensors[1:])
+    assert found.dtype == torch.float32
+
+
 COMPILE = """
 import subprocess, tempfile, warnings
 warnings.simplefilter("ignore")

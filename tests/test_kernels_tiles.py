@@ -103,6 +103,7 @@ FAMILIES = {
     "legendre": SLAF(3, 4, degree=3, missing=True),
     "chebyshev": SLAF(3, 4, degree=3, basis="chebyshev", extrapolate="constant"),
     "hermite": SLAF(3, 4, degree=3, basis="hermite", extrapolate="family"),
+    "powers": SLAF(3, 4, degree=3, basis="powers", missing=True),
     "rbf": RadialBasis(3, 4, centres=3, missing=True),
     "fourier": Fourier(3, 4, harmonics=2, extrapolate="periodic"),
     "cubic": BSpline(3, 4, intervals=2, missing=True),
@@ -160,6 +161,16 @@ def test_gaussian_processes_that_are_not_smooth_keep_to_plain_code():
         torch.linspace(-1, 1, 20)[:, None], torch.ones(20, 1, 1), None, (3.0,)
     )
     assert len(family.fused_functions().projection) < len(before.projection)
+
+
+def test_inference_first_and_training_after():
+    family = GaussianProcess(2, 1, control_points=4).to(DEVICE)
+    x = torch.rand(5, 2).to(DEVICE)
+    with torch.inference_mode():
+        found = device.edge_sum(family, x, family.mask, "tf32x3")
+    y = device.edge_sum(family, x.requires_grad_(), family.mask, "tf32x3")
+    y.sum().backward()
+    torch.testing.assert_close(found, y)
 
 
 def test_second_derivatives_of_gaussian_processes():

@@ -12,9 +12,12 @@ basis:
                   GPU, by Triton kernels that keep the basis in registers (`fused`, `tiles`);
                   Padé edges with shared poles too (`rational`, `rational_tiles`)
 `rational_device` Padé edges with poles of their own on a GPU
+`network_device`  whole small networks on a GPU, many of one shape at a time (`network`,
+                  `network_tiles`; `network_plain` is the same in plain tensor code)
 =================  =============================================================================
 
-The environment variable ``KANX_KERNELS=off`` keeps anything from being compiled. The
-Triton kernels have not yet run on a GPU (their tests use Triton's interpreter), so they wait for
-``KANX_TRITON=on``, or ``autotune``, which also measures tiles; see `tuning`.
+The environment variable ``KANX_KERNELS=off`` keeps anything from being compiled. The Triton kernels
+are chosen by themselves on a GPU where triton is installed. They have not yet run on one (their
+tests use Triton's interpreter): each is compared with plain tensor code before its first use, see
+`verified`. ``KANX_TRITON=off`` switches them off, ``autotune`` measures tiles, see `tuning`.
 """

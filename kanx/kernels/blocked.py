@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kanx.kernels.conditions import plain_eager
-from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient
+from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient, snapshot
 
 # numbers of the basis that are held at a time: they fit in the cache
 BLOCK_NUMBERS = 2**18
@@ -65,7 +65,7 @@ class _BlockedSum(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         x, coefficients, mask, family = arguments
         ctx.save_for_backward(x, coefficients, mask)
-        ctx.family = family
+        ctx.family = snapshot(family)
         weight = (coefficients * mask).flatten(0, 1)  # (p * in, out)
         y = x.new_empty(len(x), weight.shape[1])
         blocks = _blocks(x, coefficients)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -17,6 +17,17 @@ class Expansion(Protocol):
 
     def expand_derivative(self, x: Tensor) -> Tensor:
         """Differentiate `expand` by ``x``."""
+
+
+def snapshot(family: Any) -> Any:
+    """Return a family that keeps the tensors it has now, for a backward pass that comes later.
+
+    `torch.func.functional_call` lends a module other tensors only while the module runs.
+    """
+    own = object.__new__(type(family))  # `copy.copy` takes ten times as long
+    lent = {"_parameters": dict(family._parameters), "_buffers": dict(family._buffers)}
+    own.__dict__.update(family.__dict__, **lent)
+    return own
 
 
 def input_gradient(

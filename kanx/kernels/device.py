@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from kanx.kernels import network_plain, verified
 from kanx.kernels.chebyshev import Recurrence
-from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient
+from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient, snapshot
 
+ROWS_TRIED = 48  # when a kernel is compared with plain tensor code
 MODES = {"highest": "tf32x3", "high": "tf32", "medium": "bf16"}
 
 
@@ -75,15 +79,17 @@ class FusedFamily(Protocol):
 
 
 def enabled() -> bool:
-    """Say whether GPUs use the fused operator: KANX_TRITON asks for it and triton is installed.
+    """Say whether GPUs use the kernels: triton is installed and KANX_TRITON is not ``off``.
 
-    ``on`` takes the shipped tiles, ``autotune`` measures several at the first call with a shape.
+    ``autotune`` measures several tiles at the first call with a shape; see `tuning`.
     """
-    asked = os.environ.get("KANX_TRITON", "off").lower()
-    return (
-        asked in ("on", "1", "yes", "true", "autotune")
-        and importlib.util.find_spec("triton") is not None
-    )
+    refused = os.environ.get("KANX_TRITON", "on").lower() in ("off", "0", "no", "false")
+    return not refused and _installed()
+
+
+@functools.cache
+def _installed() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 def precision(device: torch.device) -> str:
@@ -105,7 +111,8 @@ def applies(x: Tensor) -> bool:
 def edge_sum(family: FusedFamily, x: Tensor, mask: Tensor, mode: str) -> Tensor | None:
     """Sum the edges of each output: ``(..., in), (in, out) -> (..., out)``.
 
-    None where the operator does not apply: float64, a basis it does not know, a transform.
+    None where the operator does not apply: float64, a basis it does not know, a transform, a kernel
+    that was tried and does not agree with plain tensor code.
 
     Parameters
     ----------
@@ -115,11 +122,92 @@ def edge_sum(family: FusedFamily, x: Tensor, mask: Tensor, mode: str) -> Tensor 
     mode : {"bf16", "tf32", "tf32x3"}
         Precision of the products.
     """
-    functions = family.fused_functions() if applies(x) else None
-    if functions is None:
+    functions = functions_of(family) if applies(x) else None
+    if functions is None or not _agrees(functions, family.coefficients.shape[1:], mode, x.device):
         return None
     with torch.autocast(x.device.type, enabled=False):
         return _composed(family, functions, x, family.coefficients * mask, mode)
+
+
+_KNOWN: WeakKeyDictionary[Any, tuple[Any, Functions | None]] = WeakKeyDictionary()
+
+
+def functions_of(family: FusedFamily) -> Functions | None:
+    """Return the functions of a basis, kept until a buffer of the family changes.
+
+    Making their table waits for the GPU, which is not allowed while a CUDA graph is captured.
+    """
+    state = buffer_state(family)
+    known = _KNOWN.get(family)
+    if known is None or not same_state(known[0], state):
+        with torch.no_grad(), torch.inference_mode(False):  # also kept for training
+            functions = family.fused_functions()
+        if functions is not None and functions.start is not None:
+            return functions  # it holds on to the family
+        _KNOWN[family] = known = (state, functions)
+    return known[1]
+
+
+State = list[tuple[Tensor, int]]
+
+
+def buffer_state(module: Any) -> State:
+    """Return a module's own buffers with their versions."""
+    return [
+        (value, 0 if value.is_inference() else value._version)
+        for name, value in module._buffers.items()
+        if name != "mask"
+    ]
+
+
+def same_state(one: State, other: State) -> bool:
+    """Say whether no buffer was replaced or written to."""
+    return len(one) == len(other) and all(
+        a is b and v == w for (a, v), (b, w) in zip(one, other, strict=True)
+    )
+
+
+def _agrees(functions: Functions, sizes: tuple[int, ...], mode: str, device: torch.device) -> bool:
+    """Try the kernels of a layer on a few rows, with as many inputs and outputs as it has."""
+    (count, (inputs, outputs)), rows = (functions.table.shape[1], sizes), ROWS_TRIED
+    started, kind = functions.start is not None, network_plain.KINDS.index(functions.kind)
+    if started and count == 1:
+        return True  # no kernel
+
+    def problem() -> list[Tensor]:
+        t = verified.noise(0, rows, inputs).clamp(-1, 1)
+        start = 1 + 0.2 * verified.noise(1, rows, inputs)
+        own = [
+            t,
+            start,
+            verified.noise(2, count, inputs, outputs),
+            verified.noise(3, rows, outputs),
+        ]
+        return [value.to(device) for value in own]
+
+    def found() -> list[Tensor]:
+        from kanx.kernels import fused
+
+        (t, start, c, upstream), table = problem(), functions.table
+        if started:
+            value = fused.started_sum(t, start, c, table, mode)
+            return [value, *fused.started_sum_backward(t, start, c, table, upstream, mode)]
+        value = fused.fused_sum(t, c, table, kind, mode)
+        return [value, *fused.fused_sum_backward(t, c, table, upstream, kind, mode)]
+
+    def plain(t: Tensor, start: Tensor, c: Tensor) -> Tensor:
+        values = network_plain.functions(t[None], functions.table.double()[None], kind)[0][0]
+        return (start.unsqueeze(-2) * values).flatten(-2) @ c.flatten(0, 1)
+
+    def wanted() -> list[Tensor]:
+        t, start, c, upstream = problem()
+        if started:
+            return verified.pulled_back(plain, [t, start, c], upstream)
+        ones = torch.ones_like(t, dtype=torch.float64)
+        return verified.pulled_back(lambda t, c: plain(t, ones, c), [t, c], upstream)
+
+    key = ("started_sum" if started else "fused_sum", functions.kind, mode, count, inputs, outputs)
+    return verified.agrees(key, device, found, wanted, verified.TOLERANCES[mode])
 
 
 def _composed(
@@ -140,13 +228,13 @@ def _composed(
     if functions.trend:
         total = total + own[0].sum(0) + inside @ own[1]
     if family.extrapolate == "linear":
-        end = torch.ones(1, family.in_features).to(t)
+        end = t.new_ones(1, family.in_features)
         slopes = family.basis_derivative(torch.cat([-end, end]))  # (2, n_basis, in)
         below, above = torch.einsum("egi,gio->eio", slopes, own)
         beyond = t - inside
         total = total + beyond.clamp_max(0) @ below + beyond.clamp_min(0) @ above
     if absent is not None:  # missing values were filled with the middle of the domain
-        middle = family.basis(torch.zeros(1, family.in_features).to(t))[0]
+        middle = family.basis(t.new_zeros(1, family.in_features))[0]
         filling = torch.einsum("gi,gio->io", middle, own)
         total = total + absent.to(t) @ (weight[-1] - filling)
     return total.view(*x.shape[:-1], total.shape[-1])
@@ -173,7 +261,7 @@ class _FusedSum(torch.autograd.Function):
 
         t, weight, functions, family, mode = arguments
         ctx.save_for_backward(t, weight)
-        ctx.functions, ctx.family, ctx.mode = functions, family, mode
+        ctx.functions, ctx.family, ctx.mode = functions, snapshot(family), mode
         kind = getattr(tiles, functions.kind.upper())
         return fused.fused_sum(t, weight, functions.table, kind, mode)
 

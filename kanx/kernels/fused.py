@@ -14,7 +14,7 @@ import triton
 from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
-from kanx.kernels import tiles
+from kanx.kernels import mapped, tiles
 from kanx.kernels.chebyshev import Recurrence
 from kanx.kernels.tuning import Tile, distinct, run_best, tile
 
@@ -221,3 +221,7 @@ def _pull_back_started(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
 
 
 started_sum.register_autograd(_pull_back_started, setup_context=_setup_started)
+mapped.register(fused_sum, rows=(0,))
+mapped.register(started_sum, rows=(0, 1))
+mapped.register(fused_sum_backward)
+mapped.register(started_sum_backward)

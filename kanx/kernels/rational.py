@@ -14,8 +14,9 @@ import triton
 from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
-from kanx.kernels import rational_tiles
+from kanx.kernels import mapped, rational_tiles
 from kanx.kernels.fused import plain_gradients
+from kanx.kernels.rational_device import plain, plain_sum
 from kanx.kernels.tuning import Tile, distinct, run_best, tile
 
 # rows and columns of a tile, warps and stages of the pipeline
@@ -189,33 +190,25 @@ def quotient_backward(
     return by_t, by_above.clone(), by_below.clone()
 
 
-def _plain(t: Tensor, above: Tensor, below: Tensor) -> Tensor:
-    # the kernels know nothing of the families that use them, nor does importing them
-    from kanx.layers.denominators import DENOMINATORS
-    from kanx.layers.polynomials import horner
-
-    return horner(above, t)[0] / DENOMINATORS["smooth"].evaluate(below, t)[0]
-
-
-def _plain_sum(t: Tensor, above: Tensor, below: Tensor) -> Tensor:
-    return _plain(t.unsqueeze(-1), above, below).sum(-2)
-
-
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
 def _pull_back_sum(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     if torch.is_grad_enabled():
-        return plain_gradients(_plain_sum, ctx.saved_tensors, upstream)
+        return plain_gradients(plain_sum, ctx.saved_tensors, upstream)
     return quotient_sum_backward(*ctx.saved_tensors, upstream)
 
 
 def _pull_back(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     if torch.is_grad_enabled():
-        return plain_gradients(_plain, ctx.saved_tensors, upstream)
+        return plain_gradients(plain, ctx.saved_tensors, upstream)
     return quotient_backward(*ctx.saved_tensors, upstream)
 
 
 quotient_sum.register_autograd(_pull_back_sum, setup_context=_setup_context)
 quotient.register_autograd(_pull_back, setup_context=_setup_context)
+mapped.register(quotient_sum, rows=(0,))
+mapped.register(quotient, rows=(0,))
+mapped.register(quotient_sum_backward)
+mapped.register(quotient_backward)

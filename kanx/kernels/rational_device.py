@@ -7,7 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kanx.kernels import device
+from kanx.kernels import device, verified
+
+ROWS_TRIED, TOLERANCE = 48, 1e-4  # when the kernels are compared with plain tensor code
 
 
 class RationalFamily(Protocol):
@@ -39,7 +41,8 @@ class RationalFamily(Protocol):
 def edge_sum(family: RationalFamily, x: Tensor, mask: Tensor) -> Tensor | None:
     """Sum the edges of each output: ``(..., in), (in, out) -> (..., out)``.
 
-    None where the operator does not apply: float64, a form that is not smooth, a transform.
+    None where the operator does not apply: float64, a form that is not smooth, a transform, or a
+    kernel that was tried and does not agree with plain tensor code.
 
     Parameters
     ----------
@@ -48,6 +51,9 @@ def edge_sum(family: RationalFamily, x: Tensor, mask: Tensor) -> Tensor | None:
     mask : Tensor, (in, out)
     """
     if family.form != "smooth" or not device.applies(x):
+        return None
+    above, below = family.numerator.shape, family.denominator.shape
+    if not _agrees("quotient_sum", above, below, x.device):
         return None
     with torch.autocast(x.device.type, enabled=False):
         return _composed(family, x, mask)
@@ -70,3 +76,56 @@ def _composed(family: RationalFamily, x: Tensor, mask: Tensor) -> Tensor:
     if absent is not None:  # missing values were filled with the middle of the domain, f(0) = a_0
         total = total + absent.to(t) @ (family.missing_value[0] * mask - above[0])
     return total.view(*x.shape[:-1], total.shape[-1])
+
+
+def quotient(t: Tensor, above: Tensor, below: Tensor) -> Tensor:
+    """Evaluate a quotient per input: ``(rows, in) -> (rows, in)``, by the kernel if it is right.
+
+    Parameters
+    ----------
+    t, above, below
+        See `kanx.kernels.rational.quotient`.
+    """
+    if not _agrees("quotient", above.shape, below.shape, t.device):
+        return plain(t, above, below)
+    from kanx.kernels import rational
+
+    return rational.quotient(t, above, below)
+
+
+def plain(t: Tensor, above: Tensor, below: Tensor) -> Tensor:
+    """Evaluate quotients in plain tensor code; ``t`` broadcasts with one coefficient."""
+    # the kernels know nothing of the families that use them, nor does importing them
+    from kanx.layers.denominators import DENOMINATORS
+    from kanx.layers.polynomials import horner
+
+    return horner(above, t)[0] / DENOMINATORS["smooth"].evaluate(below, t)[0]
+
+
+def plain_sum(t: Tensor, above: Tensor, below: Tensor) -> Tensor:
+    """Sum a quotient per edge over the inputs in plain tensor code."""
+    return plain(t.unsqueeze(-1), above, below).sum(-2)
+
+
+def _agrees(name: str, above: tuple[int, ...], below: tuple[int, ...], where: torch.device) -> bool:
+    """Try the kernels on a few rows, with as many edges as there are."""
+    outputs = above[1:] if name == "quotient" else above[2:]
+
+    def problem() -> list[Tensor]:
+        t = verified.noise(0, ROWS_TRIED, above[1]).clamp(-1, 1)
+        own = [t, verified.noise(1, *above), verified.noise(2, *below)]
+        return [value.to(where) for value in (*own, verified.noise(3, ROWS_TRIED, *outputs))]
+
+    def found() -> list[Tensor]:
+        from kanx.kernels import rational
+
+        *own, upstream = problem()
+        if name == "quotient":
+            return [rational.quotient(*own), *rational.quotient_backward(*own, upstream)]
+        return [rational.quotient_sum(*own), *rational.quotient_sum_backward(*own, upstream)]
+
+    def wanted() -> list[Tensor]:
+        *own, upstream = problem()
+        return verified.pulled_back(plain if name == "quotient" else plain_sum, own, upstream)
+
+    return verified.agrees((name, *above, *below), where, found, wanted, TOLERANCE)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kanx.kernels.compiler import library
 from kanx.kernels.conditions import plain_eager
-from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient
+from kanx.kernels.derivatives import Expansion, coefficient_gradient, input_gradient, snapshot
 
 EXTRAPOLATIONS = {"linear": 0, "constant": 1, "periodic": 2}  # as in spline.cpp
 _SCALARS = {torch.float32: "float", torch.float64: "double"}
@@ -51,6 +51,12 @@ def available(dtype: torch.dtype, degree: int) -> bool:
     return dtype in _SCALARS and _library(dtype, degree) is not None
 
 
+def takes(family: SplineFamily, x: Tensor) -> bool:
+    """Say whether the kernel evaluates a family at such inputs."""
+    known = family.extrapolate in EXTRAPOLATIONS and not torch.compiler.is_compiling()
+    return known and plain_eager(x) and available(x.dtype, family.degree)
+
+
 def edge_sum(
     family: SplineFamily, x: Tensor, mask: Tensor, bias: Tensor | None = None
 ) -> Tensor | None:
@@ -84,7 +90,7 @@ class _SplineSum(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         *tensors, bias, family = arguments
         ctx.save_for_backward(*tensors)
-        ctx.family = family
+        ctx.family = snapshot(family)
         ctx.call = _Call(tensors, _options(family), bias)
         return ctx.call.forward()
 

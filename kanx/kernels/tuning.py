@@ -41,6 +41,8 @@ def run_best(
 ) -> Tensor:
     """Run a kernel with the first of the candidates, or with the fastest on request.
 
+    It runs on the GPU of its inputs, which need not be the current one.
+
     Parameters
     ----------
     run : callable
@@ -52,13 +54,14 @@ def run_best(
     t : Tensor, (rows, in)
         Inputs. Numbers of rows between two powers of two share a choice.
     """
-    if not requested(t):
-        return run(candidates[0])
-    key = (*key, triton.next_power_of_2(len(t)), t.device)
-    if key not in _fastest:
-        times = [milliseconds(partial(run, own)) for own in candidates]
-        _fastest[key] = candidates[times.index(min(times))]
-    return run(_fastest[key])
+    with torch.cuda.device_of(t):
+        if not requested(t):
+            return run(candidates[0])
+        key = (*key, triton.next_power_of_2(len(t)), t.device)
+        if key not in _fastest:
+            times = [milliseconds(partial(run, own)) for own in candidates]
+            _fastest[key] = candidates[times.index(min(times))]
+        return run(_fastest[key])
 
 
 def distinct(tiles: Sequence[Tile]) -> list[Tile]:

@@ -274,6 +274,10 @@ class EdgeFamily(nn.Module, ABC):
             return t - 2 * torch.floor((t + 1) / 2)
         return t.clamp(-1, 1)
 
+    def compiled_for(self, x: Tensor) -> bool:
+        """Say whether a compiled kernel of the CPU takes these inputs, one network at a time."""
+        return False
+
     def outside(self, x: Tensor) -> Tensor:
         """Say which entries lie outside the domain: ``(..., in) -> bool (..., in)``."""
         return (x < self.lower) | (x > self.upper)

@@ -289,7 +289,8 @@ class GaussianProcess(LinearFamily):
 
     def _bake(self, z: Tensor) -> None:
         """Store the matrices that turn ``k(t, z)`` and ``h(t)`` into cardinal functions."""
-        inverse = torch.linalg.inv(self._gram()).expand(len(z), -1, -1)  # (in, points, points)
+        inverse = torch.linalg.inv(self._gram())
+        inverse = inverse.expand(*z.shape[:-1], -1, -1)  # (in, points, points)
         design = torch.stack([torch.ones_like(z), z], dim=-1)  # (in, points, 2)
         information = design.mT @ inverse @ design
         trend = torch.linalg.solve(information, design.mT @ inverse)  # (in, 2, points)

@@ -205,7 +205,7 @@ class LinearFamily(EdgeFamily):
 
         As ``t - t.clamp(-1, 1)``, its derivative vanishes at the ends, where both parts meet.
         """
-        end = torch.ones(1, self.in_features).to(beyond)
+        end = beyond.new_ones(1, self.in_features)  # nothing is copied between devices
         slope = self.basis_derivative(torch.cat([-end, end]))  # (2, n_basis, in)
         below, above = beyond.clamp_max(0).unsqueeze(-2), beyond.clamp_min(0).unsqueeze(-2)
         return below * slope[0] + above * slope[1]

@@ -164,7 +164,7 @@ class NonlinearFamily(EdgeFamily):
         inside = self.inside(t)
         value = self.value(inside, own)
         if self.extrapolate == "linear":
-            end = torch.ones(t.shape[-2], 1).to(t)
+            end = t.new_ones(t.shape[-2], 1)
             beyond = t - inside  # its derivative vanishes at the ends, where both meet
             value = value + beyond.clamp_max(0) * self.derivative(-end, own)
             value = value + beyond.clamp_min(0) * self.derivative(end, own)

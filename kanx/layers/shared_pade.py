@@ -179,12 +179,12 @@ class SharedPade(LinearFamily):
 
     def _fused_quotient(self, t: Tensor) -> Tensor:
         """Return the first function of the basis, ``(rows, in)``, by the operator of GPUs."""
-        from kanx.kernels import rational
+        from kanx.kernels import rational_device
 
         shared = self.shared_numerator
         above = t.new_ones(1) if shared is None else shared
         above = above.unsqueeze(-1).expand(-1, self.in_features)
-        return rational.quotient(t, above, self.denominator[:, self.group_of])
+        return rational_device.quotient(t, above, self.denominator[:, self.group_of])
 
     def _basis_and_slope(self, t: Tensor) -> tuple[Tensor, Tensor]:
         q, dq = DENOMINATORS[self.form].evaluate(self.denominator[:, self.group_of], t)

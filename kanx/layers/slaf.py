@@ -136,8 +136,12 @@ class SLAF(LinearFamily):
     def fused_functions(self) -> Functions | None:
         from kanx.kernels.device import Functions
 
-        if self.basis_name == "powers":
-            return None
+        if self.basis_name == "powers":  # (t^j - m_j) / s_j in the powers themselves
+            ones = self.lower.new_ones(self.n_basis)
+            sizes = torch.cat([torch.ones_like(self.deviations[:1]), 1 / self.deviations])
+            projection = torch.diag_embed(sizes.T).movedim(0, -1).contiguous()  # (powers, p, in)
+            projection[0, 1:] = -self.means / self.deviations
+            return Functions("recurrence", torch.stack([ones, 0 * ones]), projection=projection)
         g = torch.arange(self.n_basis).to(self.lower)  # f_{g+1} = a_g t f_g - b_g f_{g-1}
         if self.basis_name == "legendre":
             table = torch.stack([(2 * g + 1) / (g + 1), g / (g + 1)])

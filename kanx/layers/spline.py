@@ -110,6 +110,11 @@ class BSpline(LinearFamily):
         total = spline.edge_sum(self, x, mask)
         return super().edge_sum(x, mask) if total is None else total
 
+    def compiled_for(self, x: Tensor) -> bool:
+        from kanx.kernels import spline
+
+        return spline.takes(self, x)
+
     def fused_functions(self) -> Functions | None:
         from kanx.kernels.device import Functions
 

@@ -127,13 +127,16 @@ class TrainableGaussianProcess(LinearFamily):
 
     def _gram(self, z: Tensor, length_scales: Tensor) -> Tensor:
         u = (z.unsqueeze(-1) - z.unsqueeze(-2)) / length_scales[:, None, None]
-        return torch.exp(-0.5 * u * u) + self.jitter * torch.eye(self.n_basis).to(z)
+        return torch.exp(-0.5 * u * u) + self.jitter * self._identity(z)
+
+    def _identity(self, z: Tensor) -> Tensor:
+        return torch.eye(self.n_basis, dtype=z.dtype, device=z.device)
 
     def _basis_and_slope(self, t: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(t.device.type, enabled=False):
             z, length_scales = self.control_positions.double(), self.length_scales.double()
             design = torch.stack([torch.ones_like(z), z], -1)  # (in, points, 2)
-            eye = torch.eye(self.n_basis).to(z).expand(self.in_features, -1, -1)
+            eye = self._identity(z).expand(self.in_features, -1, -1)
             solved = torch.linalg.solve(self._gram(z, length_scales), torch.cat([eye, design], -1))
             inverse, half = solved[..., :-2], solved[..., -2:]
             trend = torch.linalg.solve(design.mT @ half, half.mT)  # (in, 2, points)

@@ -4,8 +4,9 @@
     python benchmarks/tabular.py --write docs/tabular.md
 
 Defaults everywhere, no setting for any table. Regression: the first three of the usual ten splits,
-the first alone of tables with more than 20 000 rows; root mean square error in standard deviations of the training target, share of the test rows inside
-the 95 % interval, mean negative log likelihood of the standardised target, CPU seconds of a fit.
+the first alone of tables with more than 20 000 rows; root mean square error in standard deviations
+of the training target, share of the test rows inside the 95 % interval, mean negative log
+likelihood of the standardised target, CPU seconds of a fit.
 Classification: five stratified folds; area under the ROC curve and mean log loss. Rivals are fitted
 in the same process, on the same rows, in turn: InterpretML's EBM (``pip install interpret-core``;
 left out where it is not installed), scikit-learn's exact Gaussian process with a length-scale for

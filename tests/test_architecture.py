@@ -23,7 +23,7 @@ ALLOWED = {
     "layers": {"functions", "kernels"},
     "nodes": set(),
     "network": {"layers", "nodes"},
-    "training": {"atomic", "layers", "memory", "nodes", "network", "tables"},
+    "training": {"atomic", "kernels", "layers", "memory", "nodes", "network", "tables"},
     "edits": {"layers", "nodes", "network", "training", "model"},
     "model": {"network", "tables", "training", "layers"},
     "serialisation": {"model", "network", "tables", "training"},

@@ -23,9 +23,10 @@ typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
 constexpr int LANES = VECTOR_BYTES / sizeof(double);
 
 // A tile of the sums, HEIGHT by WIDTH, stays in the registers; a strip of the right side in the
-// first-level cache, a panel of the left side in the second, of which a neighbour may take half.
+// first-level cache, a panel of the left side in the second. Both take less than half, since two
+// threads often share a core. The right side should be the shorter one: it is read once a panel.
 constexpr int ACROSS = 2, WIDTH = ACROSS * LANES;
-constexpr int64_t DEPTH = 2048 / WIDTH, PANEL = 8 * HEIGHT;
+constexpr int64_t DEPTH = 1024 / WIDTH, PANEL = 4 * HEIGHT;
 
 class Buffer {
 public:

@@ -72,12 +72,13 @@ class GramMatrix:
             return
         table = _table(factors)
         for part in self._parts:
-            own, start = slice(part.start, part.stop), part.stop if part.by_pairs else part.start
-            if start == len(self._left):
-                continue
-            left = Pairs(table, self._left[own], self._right[own])
-            later = Pairs(table, self._left[start:], self._right[start:])
-            add_products(self._total[own, start:-1], left, later, upper=not part.by_pairs)
+            own, later = slice(part.start, part.stop), slice(part.stop, len(self._left))
+            columns = Pairs(table, self._left[own], self._right[own])
+            if not part.by_pairs:
+                add_products(self._total[own, own], columns, columns, upper=True)
+            if part.stop < len(self._left):
+                others = Pairs(table, self._left[later], self._right[later])
+                add_products(self._total[later, own], others, columns)
 
     def matrix(self, living: Tensor) -> Tensor:
         """Return the sum at the coordinates that are ``living``, ``(living, living)``."""
@@ -92,7 +93,7 @@ class GramMatrix:
             else:  # only what is right of the diagonal was summed
                 square = total[own, own].triu_()
                 square += square.triu(1).mT
-            total[part.stop :, own] = total[own, part.stop :].mT
+            total[own, part.stop :] = total[part.stop :, own].mT
         position = torch.full((self.size,), len(total) - 1)
         position[torch.cat([part.places for part in self._parts])] = torch.arange(len(total) - 1)
         order = position[living]
@@ -146,16 +147,16 @@ class _Part:
             products = Pairs(table, places[:-1], places[-1:].repeat(len(left)))
         features = Pairs(factor.features.contiguous(), *self.feature_pairs)
         if self.sum is None:
-            self.sum = upstream.new_zeros(len(left), len(features.first))
-        add_products(self.sum, products, features)
+            self.sum = upstream.new_zeros(len(features.first), len(left))
+        add_products(self.sum, features, products)
 
     def unpacked(self) -> Tensor:
         """Return the Gram matrix of the living columns."""
         assert self.sum is not None
         features, outputs = self.alive.shape
-        whole = self.sum.index_select(1, _pair_index(features).flatten())
-        whole = whole.index_select(0, _pair_index(outputs).flatten())
-        whole = whole.view(outputs, outputs, features, features).permute(2, 0, 3, 1)
+        whole = self.sum.index_select(1, _pair_index(outputs).flatten())
+        whole = whole.index_select(0, _pair_index(features).flatten())
+        whole = whole.view(features, features, outputs, outputs).transpose(1, 2)
         whole = whole.reshape(features * outputs, -1)
         if len(self.places) == len(whole):
             return whole

@@ -65,19 +65,19 @@ def edge_sum(
     if torch.compiler.is_compiling():
         total = _traced(family, tensors)
         return total if total is None or bias is None else total + bias
-    if not plain_eager(*tensors, *(() if bias is None else (bias,))):
+    if not plain_eager(*tensors, bias):
         return None
     if not available(x.dtype, family.degree):
         return None
     if (x.shape[-1], mask.shape[-1]) != tensors[1].shape[1:]:
         return None  # plain tensor code says what is wrong
     if x.dim() == 2:
-        return _SplineSum.apply(*tensors, bias, family)
-    total = _SplineSum.apply(x.reshape(-1, x.shape[-1]), *tensors[1:], bias, family)
+        return SplineSum.apply(*tensors, bias, family)
+    total = SplineSum.apply(x.reshape(-1, x.shape[-1]), *tensors[1:], bias, family)
     return total.view(*x.shape[:-1], total.shape[-1])
 
 
-class _SplineSum(torch.autograd.Function):
+class SplineSum(torch.autograd.Function):
     """The sum outside of every transform; a second derivative goes through plain tensor code."""
 
     @staticmethod
@@ -85,7 +85,7 @@ class _SplineSum(torch.autograd.Function):
         *tensors, bias, family = arguments
         ctx.save_for_backward(*tensors)
         ctx.family = family
-        ctx.call = _Call(tensors, _options(family), bias)
+        ctx.call = Call(tensors, options_of(family), bias)
         return ctx.call.forward()
 
     @staticmethod
@@ -105,16 +105,22 @@ class _SplineSum(torch.autograd.Function):
         return found[0], found[1], None, None, None, None, found[2], None
 
 
-def _options(family: SplineFamily) -> tuple[int, int, bool]:
+def options_of(family: SplineFamily) -> tuple[int, int, bool]:
+    """Return degree, extrapolation and whether values may be missing, as the kernel takes them."""
     return family.degree, EXTRAPOLATIONS[family.extrapolate], family.missing
 
 
 @functools.cache
 def _library(dtype: torch.dtype, degree: int) -> ctypes.CDLL | None:
-    return library("spline", SCALAR=_SCALARS[dtype], ACTIVE=degree + 1)
+    found = library("spline", SCALAR=_SCALARS[dtype], ACTIVE=degree + 1)
+    if found is not None:
+        problem, place = ctypes.POINTER(_Problem), ctypes.c_void_p
+        found.spline_forward.argtypes = (problem, place)
+        found.spline_backward.argtypes = (problem, *[place] * 4)
+    return found
 
 
-class _Call:
+class Call:
     """A sum of splines as the kernel takes it; holds the memory that the kernel reads.
 
     Parameters
@@ -134,13 +140,16 @@ class _Call:
     ) -> None:
         degree, extrapolation, missing = options
         x, coefficients, mask, knots, lower, upper = tensors
-        rows, (p, inputs, outputs) = x.shape[0], coefficients.shape
+        rows, width = x.shape
+        p, inputs, outputs = coefficients.shape
         intervals = p - missing - degree
-        fits = x.shape[1:] == lower.shape == upper.shape == (inputs,) and intervals > 0
         if (
-            not fits
+            width != inputs
+            or intervals < 1
+            or lower.shape != (inputs,)
+            or upper.shape != (inputs,)
             or mask.shape != (inputs, outputs)
-            or (knots.shape != (intervals + 2 * degree + 1, inputs))
+            or knots.shape != (intervals + 2 * degree + 1, inputs)
             or (bias is not None and bias.shape != (outputs,))
         ):
             shapes = [None if t is None else tuple(t.shape) for t in (*tensors, bias)]
@@ -167,7 +176,7 @@ class _Call:
         """Return the sums, ``(rows, out)``."""
         x, coefficients = self.tensors[:2]
         y = x.new_empty(x.shape[0], coefficients.shape[2])
-        _check(self.kernel.spline_forward(ctypes.byref(self.problem), _place(y)))
+        _check(self.kernel.spline_forward(ctypes.byref(self.problem), y.data_ptr()))
         return y
 
     def backward(
@@ -178,13 +187,11 @@ class _Call:
         x = torch.empty_like(self.tensors[0]) if by_x else None
         coefficients = torch.empty_like(self.tensors[1]) if by_coefficients else None
         bias = upstream.new_empty(upstream.shape[1]) if by_bias else None
-        places = (_place(tensor) for tensor in (upstream, x, coefficients, bias))
-        _check(self.kernel.spline_backward(ctypes.byref(self.problem), *places))
-        return x, coefficients, bias
-
-
-def _place(tensor: Tensor | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+        found = x, coefficients, bias
+        places = [0 if tensor is None else tensor.data_ptr() for tensor in found]
+        problem = ctypes.byref(self.problem)
+        _check(self.kernel.spline_backward(problem, upstream.data_ptr(), *places))
+        return found
 
 
 def _check(code: int) -> None:
@@ -212,7 +219,7 @@ def _traced(family: SplineFamily, tensors: tuple[Tensor, ...]) -> Tensor | None:
     if not _available_to_graphs(x.dtype, family.degree):
         return None
     flat = x.reshape(-1, x.shape[-1])
-    total = spline_sum(flat, *tensors[1:], *_options(family))
+    total = spline_sum(flat, *tensors[1:], *options_of(family))
     return total.view(*x.shape[:-1], total.shape[-1])
 
 
@@ -245,7 +252,7 @@ def spline_sum(
         Whether the last coefficient is the value where the input is NaN.
     """
     tensors = [x, coefficients, mask, knots, lower, upper]
-    return _Call(tensors, (degree, extrapolation, missing)).forward()
+    return Call(tensors, (degree, extrapolation, missing)).forward()
 
 
 @torch.library.custom_op("kanx::spline_sum_backward", mutates_args=(), device_types="cpu")
@@ -263,7 +270,7 @@ def spline_sum_backward(
 ) -> tuple[Tensor, Tensor]:
     """Differentiate `spline_sum`: the gradients by ``x`` and by the coefficients."""
     tensors = [x, coefficients, mask, knots, lower, upper]
-    call = _Call(tensors, (degree, extrapolation, missing))
+    call = Call(tensors, (degree, extrapolation, missing))
     by_x, by_coefficients, _ = call.backward(upstream, True, True)
     assert by_x is not None and by_coefficients is not None
     return by_x, by_coefficients

@@ -157,10 +157,10 @@ void add_gradient(const Active& active, const int32_t* order, int32_t start, int
         for (int v = 0; v < WIDTH; ++v) total[a][v] = load(gradient + a * width + v * LANES);
     for (int32_t n = start; n < stop; ++n) {
         const int32_t r = order[n];
-        for (int v = 0; v < WIDTH; ++v) {
-            const Vector u = load(upstream + r * width + v * LANES);
-            for (int a = 0; a < ACTIVE; ++a) total[a][v] += active.value[a][r] * u;
-        }
+        Vector u[WIDTH];
+        for (int v = 0; v < WIDTH; ++v) u[v] = load(upstream + r * width + v * LANES);
+        for (int a = 0; a < ACTIVE; ++a)
+            for (int v = 0; v < WIDTH; ++v) total[a][v] += active.value[a][r] * u[v];
     }
     for (int a = 0; a < ACTIVE; ++a)
         for (int v = 0; v < WIDTH; ++v) store(gradient + a * width + v * LANES, total[a][v]);

@@ -195,7 +195,10 @@ class KAN(nn.Module):
         if torch.compiler.is_compiling() or self.skip is not None:
             return None
         nodes = entries(self, "nodes").values()
-        if any(own.kinds for own in nodes) or not called_plainly(*nodes):
+        for own in nodes:
+            if own.kinds:
+                return None
+        if not called_plainly(*nodes):
             return None
         return chain(entries(self, "layers").values(), x)
 

@@ -18,11 +18,12 @@ from kanx.kernels.spline import (
     options_of,
 )
 
-_OWN = 6  # tensors of a layer
-
 
 def chain(
-    families: Sequence[SplineFamily], x: Tensor, tensors: Sequence[Tensor | None]
+    families: Sequence[SplineFamily],
+    x: Tensor,
+    trained: Sequence[Tensor | None],
+    fixed: Sequence[Tensor],
 ) -> Tensor | None:
     """Apply layers of splines in turn: ``(rows, in) -> (rows, out)``.
 
@@ -32,16 +33,17 @@ def chain(
     ----------
     families : sequence of SplineFamily
     x : Tensor, (rows, in)
-    tensors : sequence of Tensor
-        Coefficients, mask, knots, the lower and upper ends of the domain, and the bias or None, of
-        every layer.
+    trained : sequence of Tensor
+        Coefficients and the bias or None of every layer.
+    fixed : sequence of Tensor
+        Mask, knots and the lower and upper ends of the domain of every layer.
     """
-    if x.dim() != 2 or not plain_eager(x, *tensors):
+    if x.dim() != 2 or not plain_eager(x, *trained, *fixed):
         return None
     width = x.shape[1]
     for k, family in enumerate(families):
-        coefficients, mask = tensors[k * _OWN : k * _OWN + 2]
-        if coefficients is None or mask is None or mask.requires_grad:
+        coefficients = trained[2 * k]
+        if coefficients is None or fixed[4 * k].requires_grad:
             return None
         if family.extrapolate not in EXTRAPOLATIONS or not available(x.dtype, family.degree):
             return None
@@ -49,7 +51,7 @@ def chain(
         if inputs != width:
             return None  # the layers say what is wrong
         width = outputs
-    return _Chain.apply(families, x, *tensors)
+    return _Chain.apply(families, fixed, x, *trained)
 
 
 class _Chain(torch.autograd.Function):
@@ -57,13 +59,14 @@ class _Chain(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        families, x, *tensors = arguments
-        ctx.save_for_backward(x, *tensors)
+        families, fixed, x, *trained = arguments
+        ctx.save_for_backward(x, *trained, *fixed)
         ctx.families = families
         ctx.calls = []
         h = x
-        for family, (*own, bias) in zip(families, _by_layer(tensors), strict=True):
-            call = Call([h, *own], options_of(family), bias)
+        for k, family in enumerate(families):
+            own = [h, trained[2 * k], *fixed[4 * k : 4 * k + 4]]
+            call = Call(own, options_of(family), trained[2 * k + 1])
             ctx.calls.append(call)
             h = call.forward()
         return h
@@ -71,25 +74,21 @@ class _Chain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstreams: Tensor) -> Any:
         saved = ctx.saved_tensors  # an error where they were changed or freed
-        needed = ctx.needs_input_grad[1:]
+        needed = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():
-            return None, *_differentiable(ctx.families, saved, upstreams[0], needed)
+            return None, None, *_differentiable(ctx.families, saved, upstreams[0], needed)
         found: list[Tensor | None] = [None] * len(needed)
         upstream: Tensor | None = upstreams[0]
         for k in reversed(range(len(ctx.calls))):
-            place = 1 + k * _OWN
             if upstream is None:
                 break
-            by_coefficients, by_bias = needed[place], needed[place + _OWN - 1]
-            upstream, found[place], found[place + _OWN - 1] = ctx.calls[k].backward(
+            place = 1 + 2 * k
+            by_coefficients, by_bias = needed[place : place + 2]
+            upstream, *found[place : place + 2] = ctx.calls[k].backward(
                 upstream, any(needed[:place]), by_coefficients, by_bias
             )
         found[0] = upstream if needed[0] else None
-        return None, *found
-
-
-def _by_layer(tensors: Sequence[Any]) -> list[Sequence[Any]]:
-    return [tensors[k : k + _OWN] for k in range(0, len(tensors), _OWN)]
+        return None, None, *found
 
 
 def _differentiable(
@@ -99,9 +98,12 @@ def _differentiable(
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
     """Return the gradients layer by layer, where the operators have second derivatives."""
-    h, *tensors = saved
-    for family, (*own, bias) in zip(families, _by_layer(tensors), strict=True):
-        h = SplineSum.apply(h, *own, bias, family)
-    wanted = [tensor for tensor, asked in zip(saved, needed, strict=True) if asked]
+    leaves = saved[: len(needed)]
+    h, *trained = leaves
+    fixed = saved[len(needed) :]
+    for k, family in enumerate(families):
+        coefficients, bias = trained[2 * k : 2 * k + 2]
+        h = SplineSum.apply(h, coefficients, *fixed[4 * k : 4 * k + 4], bias, family)
+    wanted = [tensor for tensor, asked in zip(leaves, needed, strict=True) if asked]
     gradients = iter(torch.autograd.grad(h, wanted, upstream, create_graph=True))
     return [next(gradients) if asked else None for asked in needed]

@@ -12,21 +12,6 @@ namespace {
 constexpr int CHUNK = 8;  // vectors of outputs that are summed together
 constexpr int CACHE_BYTES = 16384;  // coefficients in use at a time: half a first-level cache
 
-// Sum of the lanes, by halves.
-template <int BYTES = VECTOR_BYTES>
-inline Scalar sum(const void* lanes) {
-    if constexpr (BYTES == sizeof(Scalar)) {
-        return *static_cast<const Scalar*>(lanes);
-    } else {
-        typedef Scalar Half __attribute__((vector_size(BYTES / 2)));
-        Half low, high;
-        std::memcpy(&low, lanes, BYTES / 2);
-        std::memcpy(&high, static_cast<const char*>(lanes) + BYTES / 2, BYTES / 2);
-        low += high;
-        return sum<BYTES / 2>(&low);
-    }
-}
-
 int64_t padded(int64_t outputs) { return (outputs + LANES - 1) / LANES * LANES; }
 
 // Inputs whose coefficients are used together: those that fit in the cache.

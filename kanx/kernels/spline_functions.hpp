@@ -37,6 +37,21 @@ inline Vector load(const Scalar* from) {
 
 inline void store(Scalar* to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
+// Sum of the lanes, by halves.
+template <int BYTES = VECTOR_BYTES>
+inline Scalar sum(const void* lanes) {
+    if constexpr (BYTES == sizeof(Scalar)) {
+        return *static_cast<const Scalar*>(lanes);
+    } else {
+        typedef Scalar Half __attribute__((vector_size(BYTES / 2)));
+        Half low, high;
+        std::memcpy(&low, lanes, BYTES / 2);
+        std::memcpy(&high, static_cast<const char*>(lanes) + BYTES / 2, BYTES / 2);
+        low += high;
+        return sum<BYTES / 2>(&low);
+    }
+}
+
 // Memory that is aligned to cache lines; throws std::bad_alloc.
 template <typename T>
 class Buffer {

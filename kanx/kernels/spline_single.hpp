@@ -9,6 +9,7 @@
 namespace {
 
 constexpr int COPIES = 4;  // of a gradient, so that a row need not wait for the one before
+constexpr int FEW = 8;  // intervals that are cheaper looked through one by one
 
 // Coefficients under the mask, (inputs, parameters).
 void pack_single(const Problem& p, Scalar* packed) {
@@ -22,6 +23,23 @@ inline Scalar curve(const Scalar (&functions)[ACTIVE][TILE], const Scalar* coeff
     Scalar total = functions[0][r] * coefficients[0];
     for (int a = 1; a < ACTIVE; ++a) total += functions[a][r] * coefficients[a];
     return total;
+}
+
+// Add functions times upstream to the gradient of one input, interval by interval.
+void add_by_interval(const Active& functions, const Scalar (&upstream)[TILE], int64_t places,
+                     Scalar* gradient) {
+    for (int32_t q = 0; q < places; ++q) {
+        Scalar own[TILE];
+        for (int r = 0; r < TILE; ++r) own[r] = functions.first[r] == q ? upstream[r] : Scalar(0);
+        Vector total[ACTIVE];
+#pragma GCC unroll 8
+        for (int a = 0; a < ACTIVE; ++a) total[a] = Vector{};
+        for (int r = 0; r < TILE; r += LANES)
+#pragma GCC unroll 8
+            for (int a = 0; a < ACTIVE; ++a) total[a] += load(own + r) * load(functions.value[a] + r);
+#pragma GCC unroll 8
+        for (int a = 0; a < ACTIVE; ++a) gradient[q + a] += sum(&total[a]);
+    }
 }
 
 void forward_single(const Problem& p, Scalar* y) {
@@ -50,13 +68,15 @@ void backward_single(const Problem& p, const Scalar* upstream, Scalar* by_x,
     if (!by_x && !by_coefficients) return;
     const Grid grid(p);
     const int64_t size = p.inputs * p.parameters, copies = by_coefficients ? p.threads * COPIES : 0;
+    const int64_t places = p.parameters - ACTIVE + 1;
     Buffer<Scalar> packed(size), partial(copies * size);
     Buffer<Active> active(p.threads);
     pack_single(p, packed.get());
     std::fill_n(partial.get(), copies * size, Scalar(0));
     for_tiles(p, [&](int64_t row, int count, int32_t thread) {
         Active& functions = active.get()[thread];
-        const Scalar* u = upstream + row;
+        Scalar u[TILE] = {};
+        std::copy_n(upstream + row, count, u);
         for (int64_t i = 0; i < p.inputs; ++i) {
             evaluate(p, grid, row, count, i, functions);
             if (by_x) {
@@ -67,6 +87,10 @@ void backward_single(const Problem& p, const Scalar* upstream, Scalar* by_x,
             }
             if (!by_coefficients) continue;
             Scalar* own = partial.get() + thread * COPIES * size + i * p.parameters;
+            if (places <= FEW) {
+                add_by_interval(functions, u, places, own);
+                continue;
+            }
             for (int r = 0; r < count; ++r) {
                 Scalar* to = own + r % COPIES * size + functions.first[r];
                 for (int a = 0; a < ACTIVE; ++a) to[a] += functions.value[a][r] * u[r];

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as globally
 
 from kanx.layers.layer import KANLayer
 from kanx.layers.piecewise_linear import PiecewiseLinear
 from kanx.layers.spline import BSpline
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def chain(layers: Iterable[KANLayer], x: Tensor) -> Tensor | None:
@@ -23,7 +20,8 @@ def chain(layers: Iterable[KANLayer], x: Tensor) -> Tensor | None:
     one of them.
     """
     families: list[BSpline] = []
-    tensors: list[Tensor | None] = []
+    trained: list[Tensor | None] = []
+    fixed: list[Tensor] = []
     for layer in layers:
         # what replaces entries of a module's dictionaries changes its class (parametrisations)
         bundles = entries(layer, "bundles")
@@ -33,15 +31,12 @@ def chain(layers: Iterable[KANLayer], x: Tensor) -> Tensor | None:
         if type(family) not in (BSpline, PiecewiseLinear) or not called_plainly(layer, family):
             return None
         families.append(family)
+        trained += family._parameters.get("coefficients"), layer._parameters.get("bias")
         buffers = family._buffers
-        tensors += [
-            family._parameters.get("coefficients"),
-            *(buffers["mask"], buffers["knots"], buffers["lower"], buffers["upper"]),
-            layer._parameters.get("bias"),
-        ]
+        fixed += buffers["mask"], buffers["knots"], buffers["lower"], buffers["upper"]
     from kanx.kernels import chain as kernels
 
-    return kernels.chain(families, x, tensors)
+    return kernels.chain(families, x, trained, fixed)
 
 
 def entries(module: nn.Module, name: str) -> dict[str, Any]:
@@ -51,10 +46,12 @@ def entries(module: nn.Module, name: str) -> dict[str, Any]:
 
 def called_plainly(*modules: nn.Module) -> bool:
     """Say whether calling the modules does nothing but run their class's ``forward``."""
-    if torch.compiler.is_compiling() or globally._has_any_global_hook():
+    if globally._has_any_global_hook():
         return False
     for module in modules:
         own = module.__dict__
-        if "forward" in own or any(own[name] for name in _HOOKS):
+        if own["_forward_hooks"] or own["_forward_pre_hooks"]:
+            return False
+        if own["_backward_hooks"] or own["_backward_pre_hooks"] or "forward" in own:
             return False
     return True

@@ -18,11 +18,23 @@ void pack_single(const Problem& p, Scalar* packed) {
             packed[i * p.parameters + g] = p.coefficients[g * p.inputs + i] * p.mask[i];
 }
 
-// The curve of one input, or its slope, at row r.
-inline Scalar curve(const Scalar (&functions)[ACTIVE][TILE], const Scalar* coefficients, int r) {
-    Scalar total = functions[0][r] * coefficients[0];
-    for (int a = 1; a < ACTIVE; ++a) total += functions[a][r] * coefficients[a];
-    return total;
+// Add the curve of one input, or its slope, at the rows of a tile.
+void add_curve(const Scalar (&functions)[ACTIVE][TILE], const int32_t* first, int64_t places,
+               const Scalar* coefficients, Scalar* sums) {
+    if (places > FEW) {
+        for (int r = 0; r < TILE; ++r) {
+            const Scalar* c = coefficients + first[r];
+            for (int a = 0; a < ACTIVE; ++a) sums[r] += functions[a][r] * c[a];
+        }
+        return;
+    }
+    for (int32_t q = 0; q < places; ++q)
+        for (int r = 0; r < TILE; ++r) {
+            Scalar total = functions[0][r] * coefficients[q];
+#pragma GCC unroll 8
+            for (int a = 1; a < ACTIVE; ++a) total += functions[a][r] * coefficients[q + a];
+            sums[r] += first[r] == q ? total : Scalar(0);
+        }
 }
 
 // Add functions times upstream to the gradient of one input, interval by interval.
@@ -44,6 +56,7 @@ void add_by_interval(const Active& functions, const Scalar (&upstream)[TILE], in
 
 void forward_single(const Problem& p, Scalar* y) {
     const Grid grid(p);
+    const int64_t places = p.parameters - ACTIVE + 1;
     Buffer<Scalar> packed(p.inputs * p.parameters);
     Buffer<Active> active(p.threads);
     pack_single(p, packed.get());
@@ -54,8 +67,7 @@ void forward_single(const Problem& p, Scalar* y) {
         for (int64_t i = 0; i < p.inputs; ++i) {
             const Scalar* c = packed.get() + i * p.parameters;
             evaluate(p, grid, row, count, i, functions);
-            for (int r = 0; r < count; ++r)
-                sums[r] += curve(functions.value, c + functions.first[r], r);
+            add_curve(functions.value, functions.first, places, c, sums);
         }
         std::copy_n(sums, count, y + row);
     });
@@ -81,9 +93,9 @@ void backward_single(const Problem& p, const Scalar* upstream, Scalar* by_x,
             evaluate(p, grid, row, count, i, functions);
             if (by_x) {
                 const Scalar* c = packed.get() + i * p.parameters;
-                for (int r = 0; r < count; ++r)
-                    by_x[(row + r) * p.inputs + i] =
-                        u[r] * curve(functions.slope, c + functions.first[r], r);
+                Scalar slopes[TILE] = {};
+                add_curve(functions.slope, functions.first, places, c, slopes);
+                for (int r = 0; r < count; ++r) by_x[(row + r) * p.inputs + i] = u[r] * slopes[r];
             }
             if (!by_coefficients) continue;
             Scalar* own = partial.get() + thread * COPIES * size + i * p.parameters;

@@ -22,11 +22,11 @@ constexpr int VECTOR_BYTES = 16, HEIGHT = 6;
 typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
 constexpr int LANES = VECTOR_BYTES / sizeof(double);
 
-// A tile of the sums, HEIGHT by WIDTH, stays in the registers; a strip of the right side in the
-// first-level cache, a panel of the left side in the second. Both take less than half, since two
-// threads often share a core. The right side should be the shorter one: it is read once a panel.
+// A tile of the sums, HEIGHT by WIDTH, stays in the registers; a strip of the right side and a
+// panel of the left, which is short, in the first levels of the cache, so that the sums are read
+// and written seldom. The right side should be the shorter one: it is read once a panel.
 constexpr int ACROSS = 2, WIDTH = ACROSS * LANES;
-constexpr int64_t DEPTH = 1024 / WIDTH, PANEL = 4 * HEIGHT;
+constexpr int64_t DEPTH = 2304 / WIDTH, PANEL = 2 * HEIGHT;
 
 class Buffer {
 public:

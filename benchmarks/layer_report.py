@@ -65,9 +65,11 @@ def layers():
     parts = [
         "## A layer on a CPU",
         "Forward and backward pass in float32, CPU time; all networks of a table in one process, "
-        "in turn in every round. The Gaussian basis is fast-kan's design without its layer "
-        "normalisation and the B-splines are efficient-kan's, both written out in "
-        "`benchmarks/layer_measure.py`. Peak memory is what a step adds at most to the resident "
+        "in turn in every round; at `[2, 5, 1]` each turn starts with a step that is not timed. "
+        "Layers of splines run in one call (`kanx/kernels/chain.py`). The Gaussian basis is "
+        "fast-kan's design without its layer normalisation and the B-splines are "
+        "efficient-kan's, both written out in `benchmarks/layer_measure.py`. "
+        "Peak memory is what a step adds at most to the resident "
         f"memory. Measured on {machine(result)}.",
         *(comparison(own) for own in [*result["large"], result["small"]]),
     ]

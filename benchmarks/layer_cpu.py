@@ -66,10 +66,10 @@ def models(widths, bases):
     }
 
 
-def compare(candidates, x, rounds, memory=True, repeat=1):
+def compare(candidates, x, rounds, memory=True, **turns):
     """Measure networks on the same inputs: times, peak memory and sizes."""
     steps = {name: step(model, x) for name, model in candidates.items()}
-    times = interleaved(steps, rounds, repeat=repeat)
+    times = interleaved(steps, rounds, **turns)
     rows = {}
     for name, model in candidates.items():
         rows[name] = {"parameters": count(model), **summary(times[name])}
@@ -102,7 +102,7 @@ def small(rounds):
         "widths": SMALL,
         "batch": 1000,
         "bases": 8,
-        "models": compare(candidates, x, rounds, memory=False, repeat=3),
+        "models": compare(candidates, x, rounds, memory=False, repeat=3, settle=1),
     }
 
 

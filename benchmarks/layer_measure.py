@@ -94,14 +94,20 @@ def step(model, x):
     return run
 
 
-def interleaved(functions, rounds, warm=2, repeat=1):
-    """Time functions in turn: per function the CPU seconds of every round."""
+def interleaved(functions, rounds, warm=2, repeat=1, settle=0):
+    """Time functions in turn: per function the CPU seconds of every round.
+
+    ``settle`` calls that are not timed come before every turn: a call of microseconds would else
+    pay for the caches that the function before it left behind.
+    """
     times = {name: [] for name in functions}
     for function in functions.values():
         for _ in range(warm):
             function()
     for _ in range(rounds):
         for name, function in functions.items():
+            for _ in range(settle):
+                function()
             start = time.process_time()
             for _ in range(repeat):
                 function()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kanx.layers import EdgeFamily, KANLayer
+from kanx.layers.chain import called_plainly, chain, entries
 from kanx.layers.layer import EdgeSpec
 from kanx.nodes import Nodes
 
@@ -187,10 +188,25 @@ class KAN(nn.Module):
             whole = network_device.network_sum(self, x) if device.enabled() else None
             if whole is not None:
                 return whole
+        together = self._together(x)
+        if together is not None:
+            return together
         h = x
         for layer, nodes in zip(self.layers, self.nodes, strict=True):
             h = nodes(layer(h))
         return h if self.skip is None else h + self.skip(x)
+
+    def _together(self, x: Tensor) -> Tensor | None:
+        """Evaluate all layers in one call; None where they must be called one by one."""
+        if torch.compiler.is_compiling() or self.skip is not None:
+            return None
+        nodes = entries(self, "nodes").values()
+        for own in nodes:
+            if own.kinds:
+                return None
+        if not called_plainly(*nodes):
+            return None
+        return chain(entries(self, "layers").values(), x)
 
     def activations(self, x: Tensor) -> list[Tensor]:
         """Return the values that enter every layer and the output: ``layers + 1`` tensors."""

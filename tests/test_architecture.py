@@ -24,7 +24,7 @@ ALLOWED = {
     "nodes": set(),
     "network": {"layers", "nodes"},
     "ensemble": {"network"},
-    "training": {"atomic", "layers", "memory", "nodes", "network", "tables"},
+    "training": {"atomic", "kernels", "layers", "memory", "nodes", "network", "tables"},
     "edits": {"layers", "nodes", "network", "training", "model"},
     "model": {"network", "tables", "training", "layers"},
     "serialisation": {"model", "network", "tables", "training"},

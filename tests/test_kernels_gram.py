@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kanx import KAN
+from kanx.kernels import products
 from kanx.training.coordinates import Coordinates
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Gaussian, Softmax
@@ -17,9 +18,11 @@ NETWORKS = {
 }
 
 
+@pytest.mark.parametrize("least", [0, products._LEAST])  # with the kernel, where there is one
 @pytest.mark.parametrize("share", [1.0, 0.8, 0.3])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_equals_the_product_of_the_jacobian(name, share):
+def test_equals_the_product_of_the_jacobian(name, share, least, monkeypatch):
+    monkeypatch.setattr(products, "_LEAST", least)
     network = KAN(**NETWORKS[name], random_state=0).double()
     generator = torch.Generator().manual_seed(0)
     x = 2 * torch.rand(150, 3, generator=generator, dtype=torch.float64) - 1

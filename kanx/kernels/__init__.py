@@ -8,6 +8,8 @@ basis:
                   rows, the basis recomputed in the backward pass
 `spline`          B-splines and piecewise linear curves on a CPU, by a small C++ kernel that
                   touches only the coefficients whose functions are not zero; see `compiler`
+`products`        sums over rows of products of pairs, which Gauss-Newton matrices are made of, by
+                  a C++ kernel that multiplies the pairs where a matrix product packs its panels
 `device`          orthogonal polynomials, splines on even grids, Gaussian bumps and waves on a
                   GPU, by Triton kernels that keep the basis in registers (`fused`, `tiles`);
                   Padé edges with shared poles too (`rational`, `rational_tiles`)

@@ -12,21 +12,6 @@ namespace {
 constexpr int CHUNK = 8;  // vectors of outputs that are summed together
 constexpr int CACHE_BYTES = 16384;  // coefficients in use at a time: half a first-level cache
 
-// Sum of the lanes, by halves.
-template <int BYTES = VECTOR_BYTES>
-inline Scalar sum(const void* lanes) {
-    if constexpr (BYTES == sizeof(Scalar)) {
-        return *static_cast<const Scalar*>(lanes);
-    } else {
-        typedef Scalar Half __attribute__((vector_size(BYTES / 2)));
-        Half low, high;
-        std::memcpy(&low, lanes, BYTES / 2);
-        std::memcpy(&high, static_cast<const char*>(lanes) + BYTES / 2, BYTES / 2);
-        low += high;
-        return sum<BYTES / 2>(&low);
-    }
-}
-
 int64_t padded(int64_t outputs) { return (outputs + LANES - 1) / LANES * LANES; }
 
 // Inputs whose coefficients are used together: those that fit in the cache.
@@ -157,10 +142,10 @@ void add_gradient(const Active& active, const int32_t* order, int32_t start, int
         for (int v = 0; v < WIDTH; ++v) total[a][v] = load(gradient + a * width + v * LANES);
     for (int32_t n = start; n < stop; ++n) {
         const int32_t r = order[n];
-        for (int v = 0; v < WIDTH; ++v) {
-            const Vector u = load(upstream + r * width + v * LANES);
-            for (int a = 0; a < ACTIVE; ++a) total[a][v] += active.value[a][r] * u;
-        }
+        Vector u[WIDTH];
+        for (int v = 0; v < WIDTH; ++v) u[v] = load(upstream + r * width + v * LANES);
+        for (int a = 0; a < ACTIVE; ++a)
+            for (int v = 0; v < WIDTH; ++v) total[a][v] += active.value[a][r] * u[v];
     }
     for (int a = 0; a < ACTIVE; ++a)
         for (int v = 0; v < WIDTH; ++v) store(gradient + a * width + v * LANES, total[a][v]);

@@ -37,6 +37,21 @@ inline Vector load(const Scalar* from) {
 
 inline void store(Scalar* to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
+// Sum of the lanes, by halves.
+template <int BYTES = VECTOR_BYTES>
+inline Scalar sum(const void* lanes) {
+    if constexpr (BYTES == sizeof(Scalar)) {
+        return *static_cast<const Scalar*>(lanes);
+    } else {
+        typedef Scalar Half __attribute__((vector_size(BYTES / 2)));
+        Half low, high;
+        std::memcpy(&low, lanes, BYTES / 2);
+        std::memcpy(&high, static_cast<const char*>(lanes) + BYTES / 2, BYTES / 2);
+        low += high;
+        return sum<BYTES / 2>(&low);
+    }
+}
+
 // Memory that is aligned to cache lines; throws std::bad_alloc.
 template <typename T>
 class Buffer {
@@ -109,6 +124,20 @@ inline Vector gather(const Scalar* table, const int32_t* place) {
     return load(found);
 }
 
+// Cubic functions on even knots, with the slope by the normalised input, where `u` is the place in
+// the interval: the recursion written out takes a third of its operations.
+inline void cubic(Vector u, Scalar rate, Vector* value, Vector* slope) {
+    const Vector w = 1 - u, left = w * w, right = u * u;
+    value[0] = left * w * (Scalar(1) / 6);
+    value[1] = right * (u * Scalar(0.5) - 1) + Scalar(2) / 3;
+    value[2] = left * (w * Scalar(0.5) - 1) + Scalar(2) / 3;
+    value[3] = right * u * (Scalar(1) / 6);
+    slope[0] = left * (Scalar(-0.5) * rate);
+    slope[1] = u * (u * Scalar(1.5) - 2) * rate;
+    slope[2] = w * (2 - w * Scalar(1.5)) * rate;
+    slope[3] = right * (Scalar(0.5) * rate);
+}
+
 // Cox-de Boor on the functions that are not zero, with the slope by the normalised input. The
 // values lie `inside` the domain, in the intervals `place`.
 template <bool EVEN>
@@ -120,6 +149,7 @@ inline void recursion(const Problem& p, const Grid& grid, int64_t input, const S
     if (EVEN) {
         for (int lane = 0; lane < LANES; ++lane) offset[lane] = place[lane];
         offset = (t + 1) * rate - offset;
+        if constexpr (DEGREE == 3) return cubic(offset, rate, value, slope);
     }
     for (int a = 0; a < ACTIVE; ++a) value[a] = slope[a] = Vector{};
     value[0] += 1;

@@ -187,14 +187,15 @@ class GaussianProcess(LinearFamily):
 
     def basis(self, t: Tensor) -> Tensor:
         u, _ = self._even(t)
-        k = self.covariance(u.unsqueeze(-2), self._grid().to(t).unsqueeze(-1))  # (..., points, in)
-        curved = self._weighted(k)
+        curved = self._weighted(self.covariance(u.unsqueeze(-1), self._grid().to(t)))
         return curved + self.trend[:, 0].T + t.unsqueeze(-2) * self.trend[:, 1].T
 
     def basis_derivative(self, t: Tensor) -> Tensor:
         u, slope = self._even(t)
-        dk = self.covariance.derivative(u.unsqueeze(-2), self._grid().to(t).unsqueeze(-1))
-        return self._weighted(dk * slope.unsqueeze(-2)) + self.trend[:, 1].T
+        dk = self.covariance.derivative(u.unsqueeze(-1), self._grid().to(t))
+        if self.adaptive:
+            dk = dk * slope.unsqueeze(-1)
+        return self._weighted(dk) + self.trend[:, 1].T
 
     def fused_functions(self) -> Functions | None:
         from kanx.kernels import chebyshev
@@ -257,9 +258,10 @@ class GaussianProcess(LinearFamily):
         self._bake(self.control_positions.double())
 
     def _weighted(self, k: Tensor) -> Tensor:
+        """Turn kernel sections into cardinal functions: ``(..., in, points) -> (..., p, in)``."""
         # large weights of both signs cancel here, which half precision would not survive
         with torch.autocast(k.device.type, enabled=False):
-            return torch.einsum("...mi,img->...gi", k, self.weights)
+            return torch.einsum("...im,img->...gi", k, self.weights)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # a cast rounds the matrices of which large entries cancel: bake them for the new type

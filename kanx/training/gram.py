@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# outputs of a layer from which on the products of pairs pay, and numbers of pairs held at a time
+from kanx.kernels.products import Pairs, add_products
+
+# outputs of a layer from which on the products of pairs pay, and the most pairs of features
 FEWEST_OUTPUTS = 4
 MOST_PAIRS = 2**15
-PAIR_NUMBERS = 2**20
-CHUNK = 256  # columns of a triangle that are multiplied together
+CHUNK = 256  # rows of a matrix that are moved together, in the cache
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,6 @@ class Factor:
     upstream: Tensor
     places: Tensor
     alive: Tensor
-
-    def write_columns(self, out: Tensor) -> None:
-        """Write the living columns to ``(rows, seeds, living)``."""
-        left, right = self.features[:, None, :, None], self.upstream[:, :, None, :]
-        if bool(self.alive.all()):
-            torch.mul(left, right, out=out.view(*out.shape[:2], *self.alive.shape))
-        else:
-            out.copy_((left * right).flatten(2)[..., self.alive.flatten()])
 
 
 class GramMatrix:
@@ -63,36 +56,29 @@ class GramMatrix:
         self.size = size
         self._parts: list[_Part] = []
         self._total: Tensor | None = None
+        self._left = self._right = torch.empty(0, dtype=torch.int32)
 
     def add(self, factors: list[Factor]) -> None:
         """Add some rows; the factors are those of the earlier rows, in the same order."""
         if not factors:
             return
         if self._total is None:
-            start = 0
-            for factor in factors:
-                self._parts.append(_Part(factor, start))
-                start = self._parts[-1].stop
-            # the last row and column stay zero, for coordinates without a column
-            self._total = factors[0].features.new_zeros(start + 1, start + 1)
-        if len(factors) == 1 and self._parts[0].by_pairs:
-            self._parts[0].add_pairs(factors[0])
-            return
-        rows, seeds, _ = factors[0].upstream.shape
-        columns = self._total.new_empty(rows, seeds, len(self._total) - 1)
-        for part, factor in zip(self._parts, factors, strict=True):
-            factor.write_columns(columns[..., part.start : part.stop])
-        flat = columns.flatten(0, 1)
+            self._arrange(factors)
+        assert self._total is not None
         for part, factor in zip(self._parts, factors, strict=True):
             if part.by_pairs:
                 part.add_pairs(factor)
-                # few rows and many columns: the fast shape
-                later, own = flat[:, part.stop :], flat[:, part.start : part.stop]
-                self._total[part.stop : -1, part.start : part.stop].addmm_(later.mT, own)
-                continue
-            for start, stop in part.chunks():
-                place = self._total[start:stop, start:-1]
-                place.addmm_(flat[:, start:stop].mT, flat[:, start:])
+        if len(factors) == 1 and self._parts[0].by_pairs:
+            return
+        table = _table(factors)
+        for part in self._parts:
+            own, later = slice(part.start, part.stop), slice(part.stop, len(self._left))
+            columns = Pairs(table, self._left[own], self._right[own])
+            if not part.by_pairs:
+                add_products(self._total[own, own], columns, columns, upper=True)
+            if part.stop < len(self._left):
+                others = Pairs(table, self._left[later], self._right[later])
+                add_products(self._total[later, own], others, columns)
 
     def matrix(self, living: Tensor) -> Tensor:
         """Return the sum at the coordinates that are ``living``, ``(living, living)``."""
@@ -104,16 +90,32 @@ class GramMatrix:
             own = slice(part.start, part.stop)
             if part.by_pairs:
                 total[own, own] = part.unpacked()
-                total[own, part.stop :] = total[part.stop :, own].mT
-                continue
-            for start, stop in part.chunks():  # only what is right of the diagonal was summed
-                square = total[start:stop, start:stop].triu_()
+            else:  # only what is right of the diagonal was summed
+                square = total[own, own].triu_()
                 square += square.triu(1).mT
-                total[stop:, start:stop] = total[start:stop, stop:].mT
+            total[own, part.stop :] = total[part.stop :, own].mT
         position = torch.full((self.size,), len(total) - 1)
         position[torch.cat([part.places for part in self._parts])] = torch.arange(len(total) - 1)
         order = position[living]
-        return total.flatten()[(order * len(total))[:, None] + order]
+        found = total.new_empty(count, count)
+        for start in range(0, count, CHUNK):
+            rows = total.index_select(0, order[start : start + CHUNK])
+            torch.index_select(rows, 1, order, out=found[start : start + CHUNK])
+        return found
+
+    def _arrange(self, factors: list[Factor]) -> None:
+        """Give every factor its place, in the sums and in the table of a block of rows."""
+        start, width, left, right = 0, 0, [], []
+        for factor in factors:
+            self._parts.append(_Part(factor, start))
+            start = self._parts[-1].stop
+            feature, output = factor.alive.nonzero().int().unbind(1)
+            left.append(feature + width)
+            right.append(output + width + len(factor.alive))
+            width += sum(factor.alive.shape)
+        self._left, self._right = torch.cat(left), torch.cat(right)
+        # the last row and column stay zero, for coordinates without a column
+        self._total = factors[0].features.new_zeros(start + 1, start + 1)
 
 
 class _Part:
@@ -124,56 +126,51 @@ class _Part:
         self.places = factor.places[factor.alive]
         self.start, self.stop = start, start + len(self.places)
         features, outputs = factor.alive.shape
-        self.pairs = features * (features + 1) // 2
         self.by_pairs = (
             outputs >= FEWEST_OUTPUTS
-            and self.pairs <= MOST_PAIRS
+            and features * (features + 1) // 2 <= MOST_PAIRS
             and len(self.places) > 0.7 * features * outputs
         )
+        if self.by_pairs:
+            self.feature_pairs = torch.triu_indices(features, features, dtype=torch.int32)
+            self.output_pairs = torch.triu_indices(outputs, outputs, dtype=torch.int32)
         self.sum: Tensor | None = None
 
-    def chunks(self) -> list[tuple[int, int]]:
-        """First and last columns that are multiplied together."""
-        return [
-            (start, min(start + CHUNK, self.stop)) for start in range(self.start, self.stop, CHUNK)
-        ]
-
     def add_pairs(self, factor: Factor) -> None:
-        outputs = factor.upstream.shape[-1]
-        products = factor.upstream.new_zeros(len(factor.upstream), outputs * (outputs + 1) // 2)
-        for seed in factor.upstream.unbind(1):
-            _add_pairs(seed, products)
+        """Add the sums over rows of products of pairs."""
+        upstream, (left, right) = factor.upstream, self.output_pairs
+        products = Pairs(upstream[:, 0].contiguous(), left, right)
+        if upstream.shape[1] > 1:  # summed first, and then not a product but times one
+            table = (upstream[..., left] * upstream[..., right]).sum(1)
+            table = torch.cat([table, table.new_ones(len(table), 1)], 1)
+            places = torch.arange(len(left) + 1, dtype=torch.int32)
+            products = Pairs(table, places[:-1], places[-1:].repeat(len(left)))
+        features = Pairs(factor.features.contiguous(), *self.feature_pairs)
         if self.sum is None:
-            self.sum = products.new_zeros(products.shape[1], self.pairs)
-        step = max(32, PAIR_NUMBERS // self.pairs)
-        held = products.new_empty(min(step, len(products)), self.pairs)
-        for start in range(0, len(products), step):
-            own = factor.features[start : start + step]
-            pairs = held[: len(own)].zero_()
-            _add_pairs(own, pairs)
-            self.sum.addmm_(products[start : start + step].mT, pairs)
+            self.sum = upstream.new_zeros(len(features.first), len(left))
+        add_products(self.sum, features, products)
 
     def unpacked(self) -> Tensor:
         """Return the Gram matrix of the living columns."""
         assert self.sum is not None
         features, outputs = self.alive.shape
-        rows, columns = _pair_index(features), _pair_index(outputs) * self.pairs
-        place = rows[:, None, :, None] + columns[:, None, :]  # (features, outputs, ...) twice
-        whole = self.sum.flatten()[place].view(features * outputs, -1)
-        if bool(self.alive.all()):
+        whole = self.sum.index_select(1, _pair_index(outputs).flatten())
+        whole = whole.index_select(0, _pair_index(features).flatten())
+        whole = whole.view(features, features, outputs, outputs).transpose(1, 2)
+        whole = whole.reshape(features * outputs, -1)
+        if len(self.places) == len(whole):
             return whole
         alive = self.alive.flatten()
         return whole[alive][:, alive]
 
 
-def _add_pairs(values: Tensor, out: Tensor) -> None:
-    """Add the products of columns ``a <= b``, in the order of `torch.triu_indices`."""
-    count = values.shape[1]
-    place = 0
-    for a in range(count):
-        own = out[:, place : place + count - a]
-        torch.addcmul(own, values[:, a : a + 1], values[:, a:], out=own)
-        place += count - a
+def _table(factors: list[Factor]) -> Tensor:
+    """Write features and upstream derivatives side by side, ``(rows * seeds, ...)``."""
+    rows, seeds, _ = factors[0].upstream.shape
+    columns = []
+    for factor in factors:
+        columns += [factor.features.unsqueeze(1).expand(-1, seeds, -1), factor.upstream]
+    return torch.cat(columns, 2).view(rows * seeds, -1)
 
 
 def _pair_index(count: int) -> Tensor:

@@ -13,6 +13,8 @@ from kanx.training.coordinates import Block, Coordinates, own_columns, whitened_
 from kanx.training.distributed import everywhere
 from kanx.training.gram import Factor
 
+BLOCK_ROWS = 1024  # rows whose features are held at a time, where nothing else needs them
+
 # what enters a layer, its sums, and the features of its linear blocks
 _LayerState = tuple[Tensor, Tensor, list[Tensor | None]]
 
@@ -50,8 +52,9 @@ class Linearisation:
     def outputs(self, w: Tensor) -> Tensor:
         """Set the network to ``w`` and return its outputs, ``(rows, outputs)``."""
         self.coordinates.write(w)
+        starts = range(0, max(1, len(self.x)), BLOCK_ROWS)
         with torch.no_grad():
-            return self._forward(w, slice(None))[1]
+            return torch.cat([self._forward(w, slice(n, n + BLOCK_ROWS))[1] for n in starts])
 
     def features(self, block: Block) -> Tensor:
         """Return the expansion of the inputs for a block that sees them, ``(rows, p, in, 1)``."""
@@ -285,7 +288,7 @@ def _joined(factors: list[Factor]) -> list[Factor]:
     outputs = max(factor.upstream.shape[-1] for factor in factors)
     shared = [factor for factor in factors if factor.upstream.shape[-1] == outputs]
     single = [factor for factor in factors if factor.upstream.shape[-1] < outputs]
-    if len(shared) > 1 and outputs > 1:
+    if len(shared) > 1:
         joined = Factor(
             torch.cat([factor.features for factor in shared], dim=1),
             shared[0].upstream,

@@ -76,11 +76,16 @@ def _place_layer(layer: KANLayer, h: Tensor) -> bool:
     return moved
 
 
+def chebyshev_points(lower: Tensor, upper: Tensor, count: int) -> Tensor:
+    """Return Chebyshev's points of intervals, ``(count, in)``, where a polynomial is well known."""
+    angle = torch.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    t = angle.cos().unsqueeze(-1).to(lower)
+    return (lower + upper) / 2 + t * (upper - lower) / 2
+
+
 def _move(bundle: SLAF, lower: Tensor, upper: Tensor) -> None:
     count = bundle.n_basis
-    angle = torch.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    t = angle.cos().unsqueeze(-1).to(lower)  # Chebyshev's points, (count, 1)
-    points = (lower + upper) / 2 + t * (upper - lower) / 2
+    points = chebyshev_points(lower, upper, count)
     values = bundle.curves(points)  # (count, in, out)
     bundle.set_domain(lower, upper)
     features = bundle.expand(points).movedim(-1, 0)[..., :count]  # (in, count, n_basis)

@@ -15,14 +15,8 @@ from kanx.training.climb import NOISE_RANGE, PRECISION_RANGE, Climb
 from kanx.training.evidence import Fit
 from kanx.training.least_squares import descend
 from kanx.training.losses import Gaussian
-from kanx.training.noise_free import (
-    DEGREES,
-    FEWEST_ROWS,
-    ROUNDING,
-    STEPS,
-    NoiseFree,
-    fit_noise_free,
-)
+from kanx.training.noise_free import fit_noise_free
+from kanx.training.noise_free_search import DEGREES, FEWEST_ROWS, ROUNDING, STEPS, NoiseFree
 from kanx.training.selection import MANY_ROWS, Task
 from kanx.training.separable import SeparableProblem
 
@@ -63,6 +57,7 @@ def without_noise(task: Task, widths: Sequence[Width] | None, skip: bool) -> Fit
             part.y,
             part.weight,
             random_state=task.random_state,
+            thorough=widths is not None,
         )
         if best is None or found.error < CLEARLY_NEARER * best.error:
             best = found

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from kanx.network import KAN
 from kanx.training.degrees import polynomials
-from kanx.training.domains import place_hidden
+from kanx.training.domains import narrowed, place_hidden
 from kanx.training.exploration import explore
+from kanx.training.least_squares import descend
 from kanx.training.neighbours import looks_noisy
-from kanx.training.noise_free_search import FEWEST_ROWS, NEAR, ROUNDING, NoiseFree, Rows, Search
+from kanx.training.noise_free_search import (
+    EXACT,
+    FEWEST_ROWS,
+    NEAR,
+    ROUNDING,
+    STEPS,
+    NoiseFree,
+    Rows,
+    Search,
+)
+from kanx.training.separable import SeparableProblem
 
 NEGLIGIBLE = 1e-12  # deviation of a curve that is rounding, relative to the largest at its node
 
@@ -73,11 +87,34 @@ def fit_noise_free(
     if thorough and deep and search.best.error > NEAR and not looks_noisy(rows, search.best.error):
         explore(search, found[branches:])
     best = search.finished()
-    place_hidden(best.network, x)
-    cut_negligible(best.network, x)
-    for bundle, asked in zip(polynomials(best.network), polynomials(network), strict=True):
-        bundle.extrapolate = asked.extrapolate
-    return best
+    return replace(best, network=_ended(best.network, network, x, best.error))
+
+
+def refit(found: NoiseFree, x: Tensor, y: Tensor, weight: Tensor) -> NoiseFree:
+    """Return a fit that goes on with more rows, where it stands.
+
+    Parameters
+    ----------
+    found : NoiseFree
+    x : Tensor, (rows, in), float64
+    y : Tensor, (rows, outputs), float64
+    weight : Tensor, (rows,)
+    """
+    network = copy.deepcopy(found.network)
+    for bundle in polynomials(network):
+        bundle.extrapolate = "family"
+    descend(SeparableProblem(network, x, y, weight), found.penalty, iterations=STEPS)
+    return replace(found, network=_ended(network, found.network, x, found.error))
+
+
+def _ended(network: KAN, asked: KAN, x: Tensor, error: float) -> KAN:
+    """Return a fitted network with ends and extrapolation as for use, idle curves cut."""
+    place_hidden(network, x)
+    ended = network if error < EXACT else narrowed(network, x)
+    cut_negligible(ended, x)
+    for own, wanted in zip(polynomials(ended), polynomials(asked), strict=True):
+        own.extrapolate = wanted.extrapolate
+    return ended
 
 
 def cut_negligible(network: KAN, x: Tensor, share: float = NEGLIGIBLE) -> None:

@@ -13,12 +13,10 @@ from kanx.layers import SLAF
 from kanx.network import KAN, Width
 from kanx.training.climb import NOISE_RANGE, PRECISION_RANGE, Climb
 from kanx.training.evidence import Fit
-from kanx.training.least_squares import descend
 from kanx.training.losses import Gaussian
-from kanx.training.noise_free import fit_noise_free
-from kanx.training.noise_free_search import DEGREES, FEWEST_ROWS, ROUNDING, STEPS, NoiseFree
+from kanx.training.noise_free import fit_noise_free, refit
+from kanx.training.noise_free_search import DEGREES, FEWEST_ROWS, ROUNDING, NoiseFree
 from kanx.training.selection import MANY_ROWS, Task
-from kanx.training.separable import SeparableProblem
 
 # shapes in the order of how hard they are to read, where the evidence is to choose
 SHAPES: tuple[tuple[Width, ...], ...] = ((), (1,), ({"products": [2]},), (2,))
@@ -67,8 +65,7 @@ def without_noise(task: Task, widths: Sequence[Width] | None, skip: bool) -> Fit
     if not best.error < NOISELESS:
         return None
     if len(task.x) > MANY_ROWS:
-        problem = SeparableProblem(best.network, task.x, task.y, task.weight)
-        descend(problem, best.penalty, iterations=STEPS)
+        best = refit(best, task.x, task.y, task.weight)
     return as_fit(best.network, task)
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from kanx.network import KAN
 from kanx.training.degrees import at_degree, largest_degree, polynomials
-from kanx.training.domains import widen_inputs
-from kanx.training.least_squares import descend
+from kanx.training.domains import narrowed, widen_inputs
+from kanx.training.least_squares import Descent, descend
 from kanx.training.placement import place_on_data
 from kanx.training.rows import seeded
 from kanx.training.separable import SeparableProblem
@@ -30,6 +30,7 @@ HELD_OUT, FEWEST_ROWS = 5, 10  # one row in so many is held out
 MOST_PARAMETERS = 500
 HELPS = 0.9  # share of the error that a higher degree has to come down to
 ROUNDING = 1e-13  # error that is not worth another step
+EXACT = 1e-9  # error below which polynomials are known beyond the rows too
 NEAR = 1e-5  # error that is not worth other starts than the first ones
 SAME = 1e-3  # relative difference of errors below which two starts found the same minimum
 RACE = 1.5  # times the best error at a degree, beyond which a later branch is left
@@ -169,9 +170,14 @@ class Search:
         """Descend from where a network is, in place; `keep` says whether it may be the result."""
         if penalty is None:  # one layer has no way to run wild that a lower degree would not show
             penalty = FIRST_PENALTY * self.scale**2 if len(network.layers) > 1 else 0.0
-        penalty = self._descend(network, self.seen, penalty, iterations)
-        with torch.no_grad():
-            error = self.held_out.error(network(self.held_out.x)) / self.scale
+        problem, descent = self._descend(network, self.seen, penalty, iterations)
+        penalty, error = descent.penalty, self._error(network)
+        if EXACT < error < math.inf:
+            error = self._error(narrowed(network, self.seen.x))
+            left_out = problem.left_out(descent.point, penalty).square().sum().item()
+            held_out = (error * self.scale) ** 2 * self.held_out.weight.sum().item()
+            mean = (left_out + held_out) / self.rows.weight.sum().item()
+            error = mean**0.5 / self.scale if math.isfinite(mean) else math.inf
         fit = NoiseFree(network, largest_degree(network), error, penalty)
         if keep:
             self.met.append(fit)
@@ -185,9 +191,15 @@ class Search:
         self._descend(network, self.rows, self.best.penalty, STEPS_OF_A_START)
         return replace(self.best, network=network)
 
-    def _descend(self, network: KAN, rows: Rows, penalty: float, iterations: int) -> float:
+    def _error(self, network: KAN) -> float:
+        with torch.no_grad():
+            return self.held_out.error(network(self.held_out.x)) / self.scale
+
+    def _descend(
+        self, network: KAN, rows: Rows, penalty: float, iterations: int
+    ) -> tuple[SeparableProblem, Descent]:
         problem = SeparableProblem(network, rows.x, rows.y, rows.weight)
-        return descend(problem, penalty, iterations=iterations).penalty
+        return problem, descend(problem, penalty, iterations=iterations)
 
     def random(self, degree: int, start: int) -> KAN:
         """Return a network of a degree with the parameters of one of the random starts."""

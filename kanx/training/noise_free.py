@@ -15,7 +15,6 @@ from kanx.training.exploration import explore
 from kanx.training.least_squares import descend
 from kanx.training.neighbours import looks_noisy
 from kanx.training.noise_free_search import (
-    EXACT,
     FEWEST_ROWS,
     NEAR,
     ROUNDING,
@@ -110,7 +109,7 @@ def refit(found: NoiseFree, x: Tensor, y: Tensor, weight: Tensor) -> NoiseFree:
 def _ended(network: KAN, asked: KAN, x: Tensor, error: float) -> KAN:
     """Return a fitted network with ends and extrapolation as for use, idle curves cut."""
     place_hidden(network, x)
-    ended = network if error < EXACT else narrowed(network, x)
+    ended = network if error < NEAR else narrowed(network, x)
     cut_negligible(ended, x)
     for own, wanted in zip(polynomials(ended), polynomials(asked), strict=True):
         own.extrapolate = wanted.extrapolate

@@ -13,7 +13,7 @@ from torch import Tensor
 from kanx.network import KAN
 from kanx.training.degrees import at_degree, largest_degree, polynomials
 from kanx.training.domains import narrowed, widen_inputs
-from kanx.training.least_squares import Descent, descend
+from kanx.training.least_squares import descend
 from kanx.training.placement import place_on_data
 from kanx.training.rows import seeded
 from kanx.training.separable import SeparableProblem
@@ -30,8 +30,9 @@ HELD_OUT, FEWEST_ROWS = 5, 10  # one row in so many is held out
 MOST_PARAMETERS = 500
 HELPS = 0.9  # share of the error that a higher degree has to come down to
 ROUNDING = 1e-13  # error that is not worth another step
-EXACT = 1e-9  # error below which polynomials are known beyond the rows too
-NEAR = 1e-5  # error that is not worth other starts than the first ones
+# error that is not worth other starts than the first ones, and below which polynomials are known
+# a little beyond the rows too
+NEAR = 1e-5
 SAME = 1e-3  # relative difference of errors below which two starts found the same minimum
 RACE = 1.5  # times the best error at a degree, beyond which a later branch is left
 
@@ -170,14 +171,10 @@ class Search:
         """Descend from where a network is, in place; `keep` says whether it may be the result."""
         if penalty is None:  # one layer has no way to run wild that a lower degree would not show
             penalty = FIRST_PENALTY * self.scale**2 if len(network.layers) > 1 else 0.0
-        problem, descent = self._descend(network, self.seen, penalty, iterations)
-        penalty, error = descent.penalty, self._error(network)
-        if EXACT < error < math.inf:
+        penalty = self._descend(network, self.seen, penalty, iterations)
+        error = self._error(network)
+        if NEAR < error < math.inf:
             error = self._error(narrowed(network, self.seen.x))
-            left_out = problem.left_out(descent.point, penalty).square().sum().item()
-            held_out = (error * self.scale) ** 2 * self.held_out.weight.sum().item()
-            mean = (left_out + held_out) / self.rows.weight.sum().item()
-            error = mean**0.5 / self.scale if math.isfinite(mean) else math.inf
         fit = NoiseFree(network, largest_degree(network), error, penalty)
         if keep:
             self.met.append(fit)
@@ -195,11 +192,9 @@ class Search:
         with torch.no_grad():
             return self.held_out.error(network(self.held_out.x)) / self.scale
 
-    def _descend(
-        self, network: KAN, rows: Rows, penalty: float, iterations: int
-    ) -> tuple[SeparableProblem, Descent]:
+    def _descend(self, network: KAN, rows: Rows, penalty: float, iterations: int) -> float:
         problem = SeparableProblem(network, rows.x, rows.y, rows.weight)
-        return problem, descend(problem, penalty, iterations=iterations)
+        return descend(problem, penalty, iterations=iterations).penalty
 
     def random(self, degree: int, start: int) -> KAN:
         """Return a network of a degree with the parameters of one of the random starts."""

@@ -15,7 +15,6 @@ from kanx.training.domains import place_hidden
 from kanx.training.linearisation import Linearisation
 
 RANK = 1e-13  # singular values below this share of the largest count as zero
-LEAST_SHARE = 1e-6  # of a row's residual that is its own
 
 
 @dataclass(frozen=True)
@@ -155,31 +154,6 @@ class SeparableProblem:
             basis, _ = torch.linalg.qr(matrix[:, self._linear])
             own = own - basis @ (basis.mT @ own)
         return own, target
-
-    def left_out(self, point: Point, penalty: float) -> Tensor:
-        r"""Return what the residual of every row would be had it been left out, to first order.
-
-        That is :math:`r_n / (1 - h_n)` with the leverage :math:`h_n`, a diagonal element of
-        :math:`J (J'J + \lambda I)^{-1} J'`. A row that a curve bends to meet has a leverage
-        near one.
-
-        Parameters
-        ----------
-        point : Point
-            Where the network stands.
-        penalty : float
-
-        Returns
-        -------
-        Tensor, (rows * outputs,)
-            Weighted.
-        """
-        self.coordinates.write(point.w)
-        _, jacobian = self._weighted(*self.linearisation.jacobian(point.w))
-        ridge_rows = penalty**0.5 * torch.eye(self.parameters, dtype=torch.float64)
-        basis, _ = torch.linalg.qr(torch.cat([jacobian, ridge_rows]))
-        leverage = (basis[: len(point.residual)] ** 2).sum(1)
-        return point.residual / (1 - leverage).clamp_min(LEAST_SHARE)
 
     def _weighted(self, f: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor]:
         living = jacobian.flatten(0, 1)[:, self.living]

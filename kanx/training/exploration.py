@@ -7,7 +7,7 @@ from kanx.training.noise_free_search import LOW, NEAR, NoiseFree, Search, differ
 
 MORE_STARTS, FIRST_OF_THEM = 16, 100
 BRANCHES = 8  # of the starts that are gone on with
-MIDDLE, TEAM = 15, 3  # degree up to which they are compared, and how many go on from there
+MIDDLE, TEAM = 15, 2  # degree up to which they are compared, and how many go on from there
 
 
 def explore(search: Search, found: list[NoiseFree]) -> None:

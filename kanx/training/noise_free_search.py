@@ -32,7 +32,7 @@ HELPS = 0.9  # share of the error that a higher degree has to come down to
 ROUNDING = 1e-13  # error that is not worth another step
 # error that is not worth other starts than the first ones, and below which polynomials are known
 # a little beyond the rows too
-NEAR = 1e-5
+NEAR = 1e-4
 SAME = 1e-3  # relative difference of errors below which two starts found the same minimum
 RACE = 1.5  # times the best error at a degree, beyond which a later branch is left
 

@@ -173,9 +173,10 @@ class Search:
             penalty = FIRST_PENALTY * self.scale**2 if len(network.layers) > 1 else 0.0
         penalty = self._descend(network, self.seen, penalty, iterations)
         error = self._error(network)
-        if NEAR < error < math.inf:
+        degree = largest_degree(network)
+        if degree > LOW and NEAR < error < math.inf:
             error = self._error(narrowed(network, self.seen.x))
-        fit = NoiseFree(network, largest_degree(network), error, penalty)
+        fit = NoiseFree(network, degree, error, penalty)
         if keep:
             self.met.append(fit)
         return fit

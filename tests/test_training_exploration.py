@@ -34,8 +34,9 @@ def noisy(y, deviation, seed=0):
     return y + deviation * torch.randn(y.shape, generator=generator, dtype=y.dtype)
 
 
-def network_of(widths, degree, seed=0):
-    network = KAN(widths, "slaf", degree=degree, extrapolate="family", random_state=0).double()
+def network_of(widths, degree, seed=0, **options):
+    network = KAN(widths, "slaf", degree=degree, extrapolate="family", random_state=0, **options)
+    network = network.double()
     random_start(network, torch.Generator().manual_seed(seed))
     return network
 
@@ -88,11 +89,12 @@ def test_narrowed_polynomials_are_the_same_on_the_rows_and_straight_beyond():
     torch.testing.assert_close(curves[2] - curves[1], curves[1] - curves[0])
 
 
+@pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("widths", [[2, 3, 1, 1], [2, 3, 2, 2], [2, 2, 2, 1, 1]])
-def test_a_deep_network_hands_a_shallow_fit_on(widths):
+def test_a_deep_network_hands_a_shallow_fit_on(widths, skip):
     x = rows(100, 2)
-    shallow = network_of([*widths[:2], widths[-1]], 4, seed=1)
-    deep = network_of(widths, 4, seed=2)
+    shallow = network_of([*widths[:2], widths[-1]], 4, seed=1, skip=skip)
+    deep = network_of(widths, 4, seed=2, skip=skip)
     with torch.no_grad():
         for parameter in deep.parameters():
             parameter.zero_()  # nothing beside the shallow fit
@@ -100,22 +102,20 @@ def test_a_deep_network_hands_a_shallow_fit_on(widths):
     torch.testing.assert_close(deep(x), shallow(x), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("widths", [[2, 2, 1], [2, 2, 1, 1]])
-def test_a_thorough_search_ends_at_least_as_near(widths):
-    x = rows(300, 2)
-    errors = {
-        thorough: fit_noise_free(
-            KAN(widths, "slaf", degree=9, random_state=0), x, wave(x), starts=2, thorough=thorough
-        ).error
+def test_a_thorough_search_ends_nearer_where_the_first_minima_are_far():
+    x = rows(120, 2)
+    network = KAN([2, 2, 1, 1], "slaf", degree=5, random_state=0)
+    errors = [
+        fit_noise_free(network, x, wave(x), starts=1, thorough=thorough).error
         for thorough in (False, True)
-    }
-    assert errors[True] < errors[False]
+    ]
+    assert errors[1] < errors[0]
 
 
 def test_noise_is_not_searched_for_a_law():
     x = rows(300, 2)
     y = noisy(wave(x), 0.5)
-    network = KAN([2, 2, 1], "slaf", degree=9, random_state=0)
+    network = KAN([2, 2, 1], "slaf", degree=5, random_state=0)
     first, second = (
         fit_noise_free(network, x, y, starts=2, thorough=thorough).network(x)
         for thorough in (False, True)

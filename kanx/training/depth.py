@@ -41,10 +41,12 @@ def deepened(search: Search) -> list[NoiseFree]:
         return []
     config = template.config()
     widths, edges = config["widths"], config["edges"]
-    shallow = KAN.from_config(
-        {**config, "widths": [*widths[:2], widths[-1]], "edges": edges[:2]}
-    ).double()
+    edges = [*edges[:2], *edges[len(template.layers) :]]
+    config |= {"widths": [*widths[:2], widths[-1]], "edges": edges}
+    shallow = KAN.from_config(config).double()
     shallow.layers[0].load_state_dict(template.layers[0].state_dict())
+    if shallow.skip is not None and template.skip is not None:
+        shallow.skip.load_state_dict(template.skip.state_dict())
     fits = []
     for start in range(STARTS):
         network = at_degree(shallow, shallow, LOW)
@@ -71,6 +73,8 @@ def hand_on(network: KAN, shallow: KAN, x: Tensor) -> None:
         Where the values are that the domains of the later layers have to hold.
     """
     count, h = shallow.out_features, x
+    if network.skip is not None and shallow.skip is not None:
+        network.skip.load_state_dict(shallow.skip.state_dict())
     with torch.no_grad():
         for index, layer in enumerate(network.layers):
             for bundle, columns in zip(layer.bundles, layer.columns, strict=True):
@@ -105,6 +109,6 @@ def _pass_through(bundle: SLAF, columns: list[int], h: Tensor, count: int) -> No
 
 
 def _can_hand_on(network: KAN) -> bool:
-    sums = network.skip is None and all(not nodes.kinds for nodes in network.nodes)
+    sums = all(not nodes.kinds for nodes in network.nodes)
     wide = all(nodes.width >= network.out_features for nodes in network.nodes)
     return sums and wide and all(isinstance(edge, SLAF) for _, edge, _ in network.bundles())

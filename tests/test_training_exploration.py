@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kanx import KAN
+from kanx import KAN, KANRegressor
 from kanx.training.depth import hand_on
 from kanx.training.domains import narrowed, place_hidden, widen_inputs
 from kanx.training.least_squares import descend
@@ -75,12 +75,15 @@ def test_rows_with_missing_values_and_equal_rows_tell_nothing_of_noise():
 
 def test_narrowed_polynomials_are_the_same_on_the_rows_and_straight_beyond():
     x = rows(200, 2)
-    network = network_of([2, 3, 1], 7)
+    x[::20, 1] = torch.nan
+    network = network_of([2, 3, 1], 7, missing=True, hidden_edge="slaf")
     place_on_data(network, x)
     widen_inputs(network)
     place_hidden(network, x)
     ended = narrowed(network, x)
     torch.testing.assert_close(ended(x), network(x), rtol=1e-9, atol=1e-9)
+    for layer in ended.layers:  # a fit leaves them to the biases
+        assert all((bundle.coefficients[0] == 0).all() for bundle in layer.bundles)
     ends = ended.layers[1].bundles[0]
     h = ended.layers[0](x).detach()
     torch.testing.assert_close(ends.lower, h.amin(0), rtol=1e-4, atol=1e-4)
@@ -142,3 +145,12 @@ def test_more_rows_go_on_from_a_fit_and_keep_how_it_is_continued():
     )
     assert after < before
     assert {bundle.extrapolate for _, bundle, _ in finer.network.bundles()} == {"constant"}
+
+
+def test_an_estimator_keeps_what_the_search_found():
+    x = rows(200, 2).numpy()
+    y = np.exp(x.sum(1)) + 0.02 * np.sin(3 * x[:, 0]) * x[:, 1]  # hardly more than the shape holds
+    model = KANRegressor(edge="slaf", hidden=("kst", 1), random_state=0).fit(x, y)
+    mean, std = model.predict(x, return_std=True)
+    assert np.mean((mean - y) ** 2) ** 0.5 < 1e-2 * y.std()
+    assert 0.9 < np.mean(np.abs(mean - y) < 1.96 * std) <= 1

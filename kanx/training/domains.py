@@ -78,11 +78,26 @@ def narrowed(network: KAN, x: Tensor) -> KAN:
             for edge, columns in zip(layer.bundles, layer.columns, strict=True):
                 if index and isinstance(edge, SLAF):
                     _move(edge, *_interval(h[:, columns], 0.0))
+            _leave_constants(layer, layer)
             h = nodes(layer(h))
+        if network.skip is not None and not network.nodes[-1].kinds:
+            _leave_constants(network.skip, network.layers[-1])
     for _, edge, _ in network.bundles():
         if isinstance(edge, SLAF):
             edge.extrapolate = "linear"
     return network
+
+
+def _leave_constants(layer: KANLayer, owner: KANLayer) -> None:
+    """Add the constants of a layer's polynomials to the bias of a layer with the same outputs."""
+    if owner.bias is None:
+        return
+    for edge in layer.bundles:
+        if isinstance(edge, SLAF):
+            owner.bias.add_((edge.coefficients[0] * edge.mask).sum(0))
+            if edge.missing:  # the level of a missing value stands in the place of the curve
+                edge.coefficients[-1] -= edge.coefficients[0]
+            edge.coefficients[0] = 0
 
 
 def _on_inputs(network: KAN) -> list[SLAF]:
@@ -111,10 +126,9 @@ def _place_layer(layer: KANLayer, h: Tensor) -> bool:
         lower, upper = _interval(own, HIDDEN_MARGIN)
         if bool(torch.isfinite(lower).all() & torch.isfinite(upper).all()):
             _move(bundle, lower, upper)
-            if layer.bias is not None:
-                layer.bias.add_((bundle.coefficients[0] * bundle.mask).sum(0))
-                bundle.coefficients[0] = 0
             moved = True
+    if moved:
+        _leave_constants(layer, layer)
     return moved
 
 

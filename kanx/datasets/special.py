@@ -124,7 +124,7 @@ def make_special(
     ranges: Ranges | None = None,
     random_state: RandomState = None,
 ) -> Dataset:
-    """Draw rows of a special function of two variables.
+    r"""Draw rows of a special function of two variables.
 
     Parameters
     ----------
@@ -145,6 +145,14 @@ def make_special(
     ------
     ValueError
         If there is no such function, or it is undefined on some of the drawn rows.
+
+    Notes
+    -----
+    The ranges are ellipj: u 0 to 5, m 0 to 0.99; ellipkinc: phi 0 to 1.5, m 0 to 0.95; ellipeinc:
+    phi 0 to 1.5, m 0 to 1; jv: v 0 to 5, x 0.1 to 10; yv: v 0 to 2, x 1 to 10; kv: v 0 to 2, x 0.5
+    to 5; iv: v 0 to 5, x 0.1 to 5; lpmv: v 0 to 5, x -0.9 to 0.9; spherical harmonics: the whole
+    sphere. None has a pole or a kink inside. Near ``x = 0.1``, jv of a small fractional order is
+    steep, as :math:`x^v`, and so is lpmv near ``x = -0.9``, as :math:`\sin(\pi v) \log(1 + x)`.
 
     References
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -19,11 +21,9 @@ def widen_inputs(network: KAN) -> None:
     Outside its domain a curve goes on along its tangent, so without room the error there would
     be that of a tangent and not that of the polynomial.
     """
-    for layer in [network.layers[0], *([] if network.skip is None else [network.skip])]:
-        for bundle in layer.bundles:
-            if isinstance(bundle, SLAF):
-                room = INPUT_MARGIN * (bundle.upper - bundle.lower)
-                bundle.set_domain(bundle.lower - room, bundle.upper + room)
+    for bundle in _on_inputs(network):
+        room = INPUT_MARGIN * (bundle.upper - bundle.lower)
+        bundle.set_domain(bundle.lower - room, bundle.upper + room)
 
 
 def place_hidden(network: KAN, x: Tensor) -> bool:
@@ -53,6 +53,66 @@ def place_hidden(network: KAN, x: Tensor) -> bool:
     return moved
 
 
+def narrowed(network: KAN, x: Tensor) -> KAN:
+    """Return a copy whose polynomials end where the values do and go on along their tangents.
+
+    Beyond the rows that it was fitted to, even by a hundredth of their range, a polynomial of a
+    high degree is hardly known: what it is there is its error, many times larger. A tangent is
+    only wrong by a bend.
+
+    Parameters
+    ----------
+    network : KAN
+        Its polynomials are continued by their own formula (``extrapolate="family"``), those on
+        the inputs have the room that `widen_inputs` gives them.
+    x : Tensor, (rows, in)
+    """
+    network = copy.deepcopy(network)
+    share = INPUT_MARGIN / (1 + 2 * INPUT_MARGIN)
+    h = x
+    with torch.no_grad():
+        for bundle in _on_inputs(network):
+            room = share * (bundle.upper - bundle.lower)
+            _move(bundle, bundle.lower + room, bundle.upper - room)
+        for index, (layer, nodes) in enumerate(zip(network.layers, network.nodes, strict=True)):
+            for edge, columns in zip(layer.bundles, layer.columns, strict=True):
+                if index and isinstance(edge, SLAF):
+                    _move(edge, *_interval(h[:, columns], 0.0))
+            _leave_constants(layer, layer)
+            h = nodes(layer(h))
+        if network.skip is not None and not network.nodes[-1].kinds:
+            _leave_constants(network.skip, network.layers[-1])
+    for _, edge, _ in network.bundles():
+        if isinstance(edge, SLAF):
+            edge.extrapolate = "linear"
+    return network
+
+
+def _leave_constants(layer: KANLayer, owner: KANLayer) -> None:
+    """Add the constants of a layer's polynomials to the bias of a layer with the same outputs."""
+    if owner.bias is None:
+        return
+    for edge in layer.bundles:
+        if isinstance(edge, SLAF):
+            owner.bias.add_((edge.coefficients[0] * edge.mask).sum(0))
+            if edge.missing:  # the level of a missing value stands in the place of the curve
+                edge.coefficients[-1] -= edge.coefficients[0]
+            edge.coefficients[0] = 0
+
+
+def _on_inputs(network: KAN) -> list[SLAF]:
+    layers = [network.layers[0], *([] if network.skip is None else [network.skip])]
+    return [edge for layer in layers for edge in layer.bundles if isinstance(edge, SLAF)]
+
+
+def _interval(values: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Return the ends of the values of every column with room as a share of their range."""
+    lowest, highest = values.amin(0), values.amax(0)
+    # a node that does not vary keeps an interval that has a width
+    room = (margin * (highest - lowest)).clamp_min(1e-6 * (1 + highest.abs()))
+    return lowest - room, highest + room
+
+
 def _place_layer(layer: KANLayer, h: Tensor) -> bool:
     moved = False
     for bundle, columns in zip(layer.bundles, layer.columns, strict=True):
@@ -63,24 +123,27 @@ def _place_layer(layer: KANLayer, h: Tensor) -> bool:
         inside = (bundle.lower <= lowest) & (highest <= bundle.upper)
         if bool((inside & (highest - lowest > WIDE * (bundle.upper - bundle.lower))).all()):
             continue
-        room = HIDDEN_MARGIN * (highest - lowest)
-        # a node that does not vary keeps an interval that has a width
-        room = room.clamp_min(1e-6 * (1 + highest.abs()))
-        lower, upper = lowest - room, highest + room
+        lower, upper = _interval(own, HIDDEN_MARGIN)
         if bool(torch.isfinite(lower).all() & torch.isfinite(upper).all()):
             _move(bundle, lower, upper)
-            if layer.bias is not None:
-                layer.bias.add_((bundle.coefficients[0] * bundle.mask).sum(0))
-                bundle.coefficients[0] = 0
             moved = True
+    if moved:
+        _leave_constants(layer, layer)
     return moved
 
 
-def _move(bundle: SLAF, lower: Tensor, upper: Tensor) -> None:
-    count = bundle.n_basis
+def chebyshev_points(lower: Tensor, upper: Tensor, count: int) -> Tensor:
+    """Return Chebyshev's points of intervals, ``(count, in)``, where a polynomial is well known."""
     angle = torch.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    t = angle.cos().unsqueeze(-1).to(lower)  # Chebyshev's points, (count, 1)
-    points = (lower + upper) / 2 + t * (upper - lower) / 2
+    t = angle.cos().unsqueeze(-1).to(lower)
+    return (lower + upper) / 2 + t * (upper - lower) / 2
+
+
+def _move(bundle: SLAF, lower: Tensor, upper: Tensor) -> None:
+    if not bool(torch.isfinite(lower).all() & torch.isfinite(upper).all()):
+        return
+    count = bundle.n_basis
+    points = chebyshev_points(lower, upper, count)
     values = bundle.curves(points)  # (count, in, out)
     bundle.set_domain(lower, upper)
     features = bundle.expand(points).movedim(-1, 0)[..., :count]  # (in, count, n_basis)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from kanx.training.separable import Point, SeparableProblem, decompose
 
 ROUNDING = 1e-15  # root mean square residual, relative to the target's, that nothing improves
@@ -79,7 +81,10 @@ def _improved(
     problem: SeparableProblem, point: Point, penalty: float, damping: float
 ) -> tuple[Point | None, float]:
     """Return the first point that is better, and the damping for the step after it."""
-    values, right, target = decompose(*problem.system(point, penalty))
+    matrix, wanted = problem.system(point, penalty)
+    if not bool(torch.isfinite(matrix).all() & torch.isfinite(wanted).all()):
+        return None, damping  # a high polynomial far outside its domain
+    values, right, target = decompose(matrix, wanted)
     squares, value, growth = values**2, point.value(penalty), 10.0
     while damping < 1e8:
         shift = damping * squares[0]

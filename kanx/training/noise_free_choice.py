@@ -13,23 +13,16 @@ from kanx.layers import SLAF
 from kanx.network import KAN, Width
 from kanx.training.climb import NOISE_RANGE, PRECISION_RANGE, Climb
 from kanx.training.evidence import Fit
-from kanx.training.least_squares import descend
 from kanx.training.losses import Gaussian
-from kanx.training.noise_free import (
-    DEGREES,
-    FEWEST_ROWS,
-    ROUNDING,
-    STEPS,
-    NoiseFree,
-    fit_noise_free,
-)
-from kanx.training.separable import SeparableProblem
+from kanx.training.neighbours import SURE
+from kanx.training.noise_free import fit_noise_free, refit
+from kanx.training.noise_free_search import DEGREES, FEWEST_ROWS, ROUNDING, NoiseFree
 from kanx.training.task import Task
 
 # shapes in the order of how hard they are to read, where the evidence is to choose
 SHAPES: tuple[tuple[Width, ...], ...] = ((), (1,), ({"products": [2]},), (2,))
 # largest error, in deviations of the target, of data that count as free of noise
-NOISELESS = 1e-3
+NOISELESS = SURE
 # a shape that is harder to read has to bring the error down to this share
 CLEARLY_NEARER = 0.1
 
@@ -63,6 +56,7 @@ def without_noise(task: Task, widths: Sequence[Width] | None, skip: bool) -> Fit
             part.y,
             part.weight,
             random_state=task.random_state,
+            thorough=widths is not None,
         )
         if best is None or found.error < CLEARLY_NEARER * best.error:
             best = found
@@ -72,15 +66,17 @@ def without_noise(task: Task, widths: Sequence[Width] | None, skip: bool) -> Fit
     if not best.error < NOISELESS:
         return None
     if len(part.x) < len(task.x):
-        problem = SeparableProblem(best.network, task.x, task.y, task.weight)
-        descend(problem, best.penalty, iterations=STEPS)
+        best = refit(best, task.x, task.y, task.weight)
     return as_fit(best.network, task)
 
 
 def as_fit(network: KAN, task: Task) -> Fit:
     """Return the posterior around a network that fits to rounding, which stays as it is."""
     f = network(task.x).detach()
-    variance = task.weight @ (task.y - f) ** 2 / task.weight.sum()
+    # residuals are smaller than the noise as far as parameters have bent to meet it
+    rows = task.weight.sum()
+    freedom = (rows - network.n_parameters / task.y.shape[1]).clamp_min(rows / task.y.numel())
+    variance = task.weight @ (task.y - f) ** 2 / freedom
     loss = Gaussian((1 / variance.clamp_min(1e-300)).clamp(*NOISE_RANGE))
     climb = Climb(network, task.x, task.y, loss, task.weight)
     climb.precision = _precision_of_coordinates(climb)

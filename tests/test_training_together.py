@@ -110,3 +110,11 @@ def test_a_checkpoint_keeps_the_bits_of_one_start_after_another(tmp_path, monkey
     kept = KANRegressor(checkpoint=tmp_path, **options).fit(X, y).predict(X)
     monkeypatch.setattr(evidence, "can_stack", lambda climb: False)
     np.testing.assert_array_equal(kept, KANRegressor(**options).fit(X, y).predict(X))
+
+
+@pytest.mark.parametrize("n_estimators", [1, 2])
+def test_starts_with_nothing_left_to_gain_end(n_estimators):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    for y in (np.ones(60), 2 * X[:, 0] - X[:, 1]):
+        model = KANRegressor(hidden=(2,), n_estimators=n_estimators, random_state=0).fit(X, y)
+        np.testing.assert_allclose(model.predict(X), y, atol=1e-4)

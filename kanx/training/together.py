@@ -73,6 +73,8 @@ class _State:
             least = ROUNDING * self.value[open_].abs().clamp_min(1)
             hopeless = promise < least  # of NaN, where there is no step, this is False
             open_, step = open_[~hopeless], step[~hopeless]
+            if not len(open_):
+                break
             trial = self.w[open_].index_add(1, self.columns, step)
             own = [self.losses[k] for k in open_.tolist()]
             trial_value = self.networks.values(own, trial, self.precision[open_])

@@ -77,6 +77,20 @@ def test_a_weight_is_so_many_copies_of_which_one_is_left_out():
     np.testing.assert_allclose(weighted.variance, repeated.variance[:20], atol=1e-9)
 
 
+def test_of_a_weight_below_one_no_more_is_left_out_than_there_is():
+    x, y = rows()
+    loss = Gaussian(torch.tensor([9.0], dtype=torch.float64))
+    weight = torch.ones(25, dtype=torch.float64)
+    weight[:9] = torch.linspace(0.0, 0.8, 9)
+    fit = leave_out(climb(x, y, loss, weight))
+    for row in (0, 1, 3, 8):
+        without = weight.clone()
+        without[row] = 0
+        own = climb(x, y, loss, without)
+        expected = own.problem.linearisation.outputs(own.w)[row]
+        np.testing.assert_allclose(fit.outputs[row], expected, atol=1e-8)
+
+
 def test_the_density_is_the_normal_one_of_the_mean():
     from scipy.stats import norm
 

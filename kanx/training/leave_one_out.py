@@ -21,7 +21,7 @@ from torch import Tensor
 
 from kanx.training.climb import Climb
 from kanx.training.losses import Loss, NoisyLoss
-from kanx.training.normal_equations import BLOCK_NUMBERS
+from kanx.training.normal_equations import BLOCK_NUMBERS, weighted_root
 
 LEAST_REMAINDER = 1e-3  # of a row's curvature: a row that alone determines its output
 
@@ -50,7 +50,8 @@ class LeftOut:
 def leave_out(climb: Climb) -> LeftOut:
     """Predict every row as if the fit had not seen it.
 
-    A row of integer weight counts as that many copies, of which one is left out.
+    A row of integer weight counts as that many copies, of which one is left out; of a row whose
+    weight is less than one, all is.
 
     Parameters
     ----------
@@ -71,21 +72,23 @@ def leave_out(climb: Climb) -> LeftOut:
         rows = slice(first, first + step)
         f, jacobian = linearisation.jacobian(climb.w, rows)
         covariance = climb.posterior.output_covariance(jacobian)  # (rows, outputs, outputs)
-        parts.append(_without(f, y[rows], covariance, climb.loss))
+        copies = climb.problem.weight[rows].clamp_max(1)  # no more than the fit has seen
+        parts.append(_without(f, y[rows], covariance, climb.loss, copies.unsqueeze(-1)))
     outputs, variance = (torch.cat(own) for own in zip(*parts, strict=True))
     return LeftOut(outputs, variance, climb.loss, y)
 
 
-def _without(f: Tensor, y: Tensor, covariance: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
-    root = loss.root_curvature(f, y)
-    if root.dim() == 2:
-        root = torch.diag_embed(root)
+def _without(
+    f: Tensor, y: Tensor, covariance: Tensor, loss: Loss, copies: Tensor
+) -> tuple[Tensor, Tensor]:
+    root = weighted_root(loss, f, y, copies)
     # Woodbury's identity with C = R R': the eigenvalues of R' Sigma R are the leverages
     side = covariance @ root
     values, vectors = torch.linalg.eigh(root.mT @ side)
     side = side @ vectors * (1 - values).clamp_min(LEAST_REMAINDER).rsqrt().unsqueeze(-2)
     without = covariance + side @ side.mT
-    outputs = f + (without @ loss.gradient(f, y).unsqueeze(-1)).squeeze(-1)
+    slope = copies * loss.gradient(f, y)
+    outputs = f + (without @ slope.unsqueeze(-1)).squeeze(-1)
     return outputs, without.diagonal(dim1=-2, dim2=-1)
 
 

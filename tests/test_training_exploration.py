@@ -73,6 +73,14 @@ def test_rows_with_missing_values_and_equal_rows_tell_nothing_of_noise():
     assert np.isfinite(noise_variance(weighted(same, y[:50]))).all()
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.1, 5e3])
+def test_a_column_that_does_not_vary_tells_nothing_of_distances(constant):
+    x = rows(400, 2)
+    y = noisy(wave(x), 0.3)
+    wider = torch.cat([x, torch.full((400, 1), constant, dtype=x.dtype)], dim=1)
+    assert noise_variance(weighted(wider, y)) == noise_variance(weighted(x, y))
+
+
 def test_narrowed_polynomials_are_the_same_on_the_rows_and_straight_beyond():
     x = rows(200, 2)
     x[::20, 1] = torch.nan

@@ -41,7 +41,10 @@ def noise_variance(rows: Rows) -> tuple[float, float]:
         return 0.0, 0.0
     if count > MOST_ROWS:
         rows = rows[torch.randperm(count, generator=seeded(0))[:MOST_ROWS]]
-    x = rows.x / rows.x.std(0).clamp_min(1e-300)
+    spread = rows.x.std(0)
+    # what does not vary but by rounding tells no distance
+    varies = spread > 1e-12 * rows.x.abs().amax(0)
+    x = rows.x[:, varies] / spread[varies]
     distances = torch.cdist(x, x)
     distances.fill_diagonal_(torch.inf)
     nearest, index = distances.topk(NEIGHBOURS, largest=False)  # (rows, k)

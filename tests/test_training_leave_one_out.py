@@ -15,12 +15,13 @@ from kanx.training.placement import place_on_data
 
 def climb(x, y, loss, weight=None, steps=40, outputs=1, precision=2.0):
     """Fit an additive network at fixed precisions."""
-    network = KAN([x.shape[1], outputs], edge="gp", control_points=6).double()
+    network = KAN([x.shape[1], outputs], edge="gp", control_points=6, random_state=0).double()
     place_on_data(network, torch.tensor([[-1.0], [1.0]]).expand(2, x.shape[1]))
     weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight
     result = Climb(network, x, y, loss, weight)
     result.precision = torch.full_like(result.precision, precision)
-    result.descend(steps)
+    for _ in range(4):  # the first ends where a step gains little, not yet at the minimum
+        result.descend(steps)
     return result
 
 

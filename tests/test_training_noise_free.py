@@ -153,6 +153,19 @@ def test_weights_of_zero_and_missing_values_are_allowed():
     np.testing.assert_allclose(model.predict(X), y, atol=1e-7)
 
 
+def test_a_row_of_weight_zero_is_no_row_wherever_it_lies():
+    _, x = rows(200, 2)
+    y = (torch.sin(3 * x[:, :1]) + x[:, 1:] ** 2).exp()
+    far, weight = torch.full((1, 2), 1e3, dtype=torch.float64), torch.ones(201, dtype=torch.float64)
+    weight[-1] = 0
+    network = KAN([2, 2, 1], "slaf", degree=9, random_state=0)
+    with_it = fit_noise_free(
+        network, torch.cat([x, far]), torch.cat([y, far[:, :1]]), weight, thorough=False
+    )
+    without = fit_noise_free(network, x, y, thorough=False)
+    np.testing.assert_array_equal(with_it.network(x).detach(), without.network(x).detach())
+
+
 def test_a_network_of_fixed_shape_is_fitted_and_the_one_given_stays():
     _, x = rows(400, 3)
     y = torch.stack([x[:, 0] * x[:, 1], x[:, 2] ** 2 + x[:, 0]], dim=1)

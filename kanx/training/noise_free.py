@@ -86,7 +86,7 @@ def fit_noise_free(
     if thorough and deep and search.best.error > NEAR and not looks_noisy(rows, search.best.error):
         explore(search, found[branches:])
     best = search.finished()
-    return replace(best, network=_ended(best.network, network, x, best.error))
+    return replace(best, network=_ended(best.network, network, rows.x, best.error))
 
 
 def refit(found: NoiseFree, x: Tensor, y: Tensor, weight: Tensor) -> NoiseFree:

@@ -1,8 +1,8 @@
 """The choice of a kernel's tile: the shipped one, or on request the fastest of several.
 
-``KANX_TRITON=autotune`` switches the kernels of GPUs on and measures the candidates at the first
-call with a new shape. Another tile adds in another order: results differ by rounding between
-processes that chose differently; without the request they are the same every time.
+``KANX_TRITON=autotune`` measures the candidates at the first call with a new shape. Another tile
+adds in another order: results differ by rounding between processes that chose differently; without
+the request they are the same every time.
 """
 
 from __future__ import annotations

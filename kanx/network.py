@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kanx.kernels.conditions import called_plainly
 from kanx.layers import EdgeFamily, KANLayer
-from kanx.layers.chain import called_plainly, chain, entries
+from kanx.layers.chain import chain, entries
 from kanx.layers.layer import EdgeSpec
 from kanx.nodes import Nodes
 

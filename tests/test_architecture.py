@@ -22,7 +22,7 @@ ALLOWED = {
     "kernels": set(),
     "layers": {"functions", "kernels"},
     "nodes": set(),
-    "network": {"layers", "nodes"},
+    "network": {"kernels", "layers", "nodes"},
     "ensemble": {"network"},
     "training": {"atomic", "kernels", "layers", "memory", "nodes", "network", "tables"},
     "edits": {"layers", "nodes", "network", "training", "model"},

@@ -119,9 +119,11 @@ def test_hooks_and_transforms_keep_to_plain_code():
     net, x = KAN([2, 2, 1], **TAKEN).to(DEVICE), rows(3, 2)
     assert of_kernel(net, x) is not None
     torch.func.vmap(lambda row: _is_none(net, row))(x)
-    handle = net.layers[1].register_forward_hook(lambda *arguments: None)
-    assert of_kernel(net, x) is None
-    handle.remove()
+    for module in (net.layers[1], net.layers[0].bundles[0], net.nodes[0]):
+        for register in (module.register_forward_hook, module.register_full_backward_hook):
+            handle = register(lambda *arguments: None)
+            assert of_kernel(net, x) is None
+            handle.remove()
     assert of_kernel(net, x) is not None
     assert of_kernel(net, rows(3, 3)) is None  # the layers say what is wrong
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.nn.modules import module as globally
 
 
 def plain_eager(first: Tensor, *others: Tensor | None) -> bool:
@@ -29,5 +30,18 @@ def plain_eager(first: Tensor, *others: Tensor | None) -> bool:
         if type(tensor) is not Tensor and type(tensor) is not torch.nn.Parameter:
             return False
         if tensor.dtype != dtype or not tensor.is_cpu:
+            return False
+    return True
+
+
+def called_plainly(*modules: nn.Module) -> bool:
+    """Say whether calling the modules does nothing but run their class's ``forward``."""
+    if globally._has_any_global_hook():
+        return False
+    for module in modules:
+        own = module.__dict__
+        if own["_forward_hooks"] or own["_forward_pre_hooks"]:
+            return False
+        if own["_backward_hooks"] or own["_backward_pre_hooks"] or "forward" in own:
             return False
     return True

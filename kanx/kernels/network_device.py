@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kanx.kernels import device, network_plain, verified
+from kanx.kernels.conditions import called_plainly
 from kanx.kernels.device import State, buffer_state, functions_of, same_state
 
 MOST_LAYERS, MOST_WIDTH, MOST_NUMBERS = 3, 16, 2**15
@@ -99,14 +100,14 @@ def packed(stack: Stack, plan: Plan) -> Tensor:
 
 def _stacks(network: Any, x: Tensor) -> list[Stack] | None:
     """Return the layers and the skip layer, None where the kernel cannot take them."""
-    if x.shape[-1] != network.in_features:
+    if x.shape[-1] != network.in_features or not called_plainly(*network.nodes):
         return None
     stacks: list[Stack] = []
     for layers in (network.layers, () if network.skip is None else (network.skip,)):
         stack: Stack = []
         for layer in layers:
             bundles = list(layer.bundles)
-            if len(bundles) != 1 or layer._forward_hooks or layer._forward_pre_hooks:
+            if len(bundles) != 1 or not called_plainly(layer, *bundles):
                 return None
             parameter = getattr(bundles[0], "coefficients", None)
             if parameter is None or parameter.dtype != x.dtype or parameter.device != x.device:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules import module as globally
 
+from kanx.kernels.conditions import called_plainly
 from kanx.layers.layer import KANLayer
 from kanx.layers.piecewise_linear import PiecewiseLinear
 from kanx.layers.spline import BSpline
@@ -42,16 +42,3 @@ def chain(layers: Iterable[KANLayer], x: Tensor) -> Tensor | None:
 def entries(module: nn.Module, name: str) -> dict[str, Any]:
     """Return the entries of a list of modules; as an attribute it takes a microsecond longer."""
     return module._modules[name]._modules  # type: ignore[union-attr]
-
-
-def called_plainly(*modules: nn.Module) -> bool:
-    """Say whether calling the modules does nothing but run their class's ``forward``."""
-    if globally._has_any_global_hook():
-        return False
-    for module in modules:
-        own = module.__dict__
-        if own["_forward_hooks"] or own["_forward_pre_hooks"]:
-            return False
-        if own["_backward_hooks"] or own["_backward_pre_hooks"] or "forward" in own:
-            return False
-    return True

@@ -141,6 +141,14 @@ def test_leading_dimensions_and_no_rows():
     assert of_kernel(net, rows(0, 2)).shape == (0, 3)
 
 
+def test_another_extrapolation_is_seen():
+    net, x = network_of(**CASES["splines"]), rows(5, 2)
+    before = of_kernel(net, x)
+    net.layers[0].bundles[0].extrapolate = "constant"
+    assert not torch.allclose(of_kernel(net, x), before)
+    torch.testing.assert_close(of_kernel(net, x), net(x), rtol=1e-4, atol=1e-4)
+
+
 def test_edits_in_place_are_seen():
     net, x = network_of(**CASES["polynomials"]), rows(5, 2)
     of_kernel(net, x)

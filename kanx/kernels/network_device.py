@@ -118,20 +118,22 @@ def _stacks(network: Any, x: Tensor) -> list[Stack] | None:
     return stacks
 
 
-_KNOWN: WeakKeyDictionary[nn.Module, tuple[State, list[Plan] | None]] = WeakKeyDictionary()
+_Known = tuple[State, list[str], list[Plan] | None]
+_KNOWN: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
 
 
 def _plans(
     network: Any, stacks: list[Stack], singles: Callable[[], list[Any]] | None
 ) -> list[Plan] | None:
-    """Return the plans of all stacks, kept until a buffer of the network changes."""
+    """Return the plans of all stacks, kept until a buffer or an extrapolation changes."""
     bundles = [bundle for bundle, _ in itertools.chain(*stacks)]
     state = [entry for bundle in bundles for entry in buffer_state(bundle)]
+    beyond = [bundle.extrapolate for bundle in bundles]
     known = _KNOWN.get(network)
-    if known is None or not same_state(known[0], state):
+    if known is None or known[1] != beyond or not same_state(known[0], state):
         with torch.no_grad(), torch.inference_mode(False):  # also kept for training
-            _KNOWN[network] = known = (state, _planned(network, singles))
-    return known[1]
+            _KNOWN[network] = known = (state, beyond, _planned(network, singles))
+    return known[2]
 
 
 def _planned(network: Any, singles: Callable[[], list[Any]] | None) -> list[Plan] | None:

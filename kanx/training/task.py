@@ -81,7 +81,7 @@ class Task:
     def fit_starts(self, hidden: Sequence[Width], skip: bool, starts: Sequence[int]) -> list[Trial]:
         """Fit from several random starts, in as many processes as `n_jobs` says.
 
-        In one process, small networks take their steps together; the numbers are the same.
+        In one process, small networks take their steps together, which changes only rounding.
         """
         if effective_n_jobs(self.n_jobs) == 1 and len(starts):
             return climb_all([self._ascent(hidden, skip, start) for start in starts])

@@ -211,7 +211,7 @@ def test_the_progress_names_the_best_formula_so_far():
 
     X, y = law("decay", n=200, noise=0.01)
     with ignore_warnings():
-        SymbolicRegressor(max_time=3, random_state=0).set_callbacks(Listener()).fit(X, y)
+        SymbolicRegressor(max_time=8, random_state=0).set_callbacks(Listener()).fit(X, y)
     assert names[0] == "fit"
     assert any("exp(" in name for name in names)
 

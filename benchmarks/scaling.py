@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import platform
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -70,6 +72,13 @@ def adam(rows: int) -> KANRegressor:
     return model.fit(batches(rows, 5))
 
 
+def streamed_memory(rows: int) -> float:
+    """Return the peak memory in MiB of a process of its own that fits rows from batches."""
+    command = [sys.executable, __file__, "--stream", str(rows)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
 def series(rows: list[int], features: list[int], widths: list[int]) -> Iterator[tuple[str, list]]:
     """Yield a heading and rows of (size, parameters, seconds) per series."""
     levenberg_marquardt(*table(200, 2), hidden="additive")  # imports and first-use costs
@@ -99,15 +108,32 @@ def series(rows: list[int], features: list[int], widths: list[int]) -> Iterator[
     yield "rows in batches, Adam, two passes, 5 features", run(streamed, adam)
 
 
+def memory_lines(rows: list[int]) -> list[str]:
+    """Measure fits to rows in batches of all sizes and say what they took."""
+    sizes = [size for size in rows if size >= BATCH]
+    found = ", ".join(f"{size} rows {streamed_memory(size):.0f}" for size in sizes)
+    return [f"Peak memory of a process that fits rows in batches, MiB, torch and all: {found}."]
+
+
 def main() -> None:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--features", type=int, nargs="+", default=[2, 8, 32])
     parser.add_argument("--widths", type=int, nargs="+", default=[2, 4, 8, 16])
+    parser.add_argument("--stream", type=int, help="only fit so many rows and print the memory")
+    parser.add_argument("--memory", action="store_true", help="only measure memory; changes --out")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.stream:
+        adam(arguments.stream)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    if arguments.memory:
+        text = arguments.out.read_text().split("\n\nPeak memory")[0]
+        arguments.out.write_text("\n".join([text, "", *memory_lines(arguments.rows)]) + "\n")
+        return
     lines = [
         "# Scaling",
         "",
@@ -127,8 +153,7 @@ def main() -> None:
             sizes, _, times = zip(*found, strict=True)
             exponents.append(f"- {name}: seconds grow as size ^ {exponent(sizes, times):.2f}")
             print(exponents[-1], flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    lines += ["", *exponents, "", f"Peak memory of all fits together: {peak:.0f} MiB."]
+    lines += ["", *exponents, "", *memory_lines(arguments.rows)]
     if arguments.out is not None:
         arguments.out.write_text("\n".join(lines) + "\n")
 

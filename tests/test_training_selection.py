@@ -75,3 +75,12 @@ def test_all_starts_of_the_chosen_width_are_averaged():
     assert len(model.model_.members) == 3
     widths = {fit.network.layers[0].out_features for fit in model.model_.members}
     assert len(widths) == 1 and widths < {2, 4, 8}
+
+
+@pytest.mark.slow
+def test_a_product_with_noise_is_one_multiplication_node():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (200, 2))
+    y = np.sin(3 * X[:, 0]) * (X[:, 1] + 2) + 0.1 * rng.standard_normal(200)
+    network = KANRegressor(random_state=0).fit(X, y).network_
+    assert network.nodes[0].sums == 0 and network.nodes[0].products == (2,)

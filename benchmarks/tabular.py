@@ -178,7 +178,7 @@ def _rows(found, names, keys):
 def main():
     """Measure what is missing, print it and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", default=[*REGRESSION, *CLASSIFICATION])
+    parser.add_argument("--sets", nargs="*", default=[*REGRESSION, *CLASSIFICATION])
     parser.add_argument("--models", nargs="+", default=[*NAMES], choices=[*NAMES])
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()

@@ -1,31 +1,16 @@
 """The kernels of whole small networks, interpreted on the CPU and compiled for a GPU."""
 
-import math
 import os
 import subprocess
 import sys
 
 import pytest
 import torch
-from interpreted import DEVICE, interpreter  # noqa: F401
+from interpreted import COUNT, DEVICE, interpreter, table  # noqa: F401
 
 from kanx.kernels import network, network_plain, tiles
 
-COUNT = 5
 LINEAR, CONSTANT, FAMILY, PERIODIC = range(4)
-
-
-def table(kind):
-    g = torch.arange(COUNT, dtype=torch.float32)
-    if kind == tiles.RECURRENCE:  # Legendre
-        return torch.stack([(2 * g + 1) / (g + 1), g / (g + 1)])
-    if kind == tiles.GAUSSIAN:
-        return torch.stack([torch.linspace(-1, 1, COUNT), torch.full((COUNT,), 2.0)])
-    if kind == tiles.WAVE:
-        return torch.stack([1 + g, torch.where(g % 2 == 0, 0.0, -math.pi / 2)])
-    degree = 2 if kind == tiles.QUADRATIC else 3
-    rate = (COUNT - degree) / 2
-    return torch.stack([-1 + (g - degree) / rate, torch.full((COUNT,), rate)])
 
 
 def layer(inputs, outputs, kind, trend=0, beyond=LINEAR, missing=0):

@@ -239,6 +239,7 @@ def test_no_pass_reads_a_number_once_the_kernel_was_tried(monkeypatch):
         network, "backward", lambda x, p, *rest: (torch.zeros_like(x), torch.zeros_like(p))
     )
     of_kernel(net, x).sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
 
 
 def test_compiled_and_exported_networks_keep_to_standard_operators(monkeypatch):

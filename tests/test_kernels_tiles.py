@@ -1,35 +1,20 @@
 """The Triton kernels, run by Triton's interpreter on the CPU and compiled for a GPU."""
 
 import copy
-import math
 import os
 import subprocess
 import sys
 
 import pytest
 import torch
-from interpreted import DEVICE, interpreter  # noqa: F401
+from interpreted import COUNT, DEVICE, interpreter, table  # noqa: F401
 
 from kanx.kernels import device, fused, tiles
 from kanx.kernels.chebyshev import Recurrence
 from kanx.layers import SLAF, BSpline, Fourier, GaussianProcess, RadialBasis
 from kanx.layers.covariance import Covariance
 
-COUNT = 5
 TOLERANCES = {"tf32x3": 2e-6, "tf32": 5e-3, "bf16": 3e-2}
-
-
-def table(kind):
-    g = torch.arange(COUNT, dtype=torch.float32)
-    if kind == tiles.RECURRENCE:  # Legendre
-        return torch.stack([(2 * g + 1) / (g + 1), g / (g + 1)])
-    if kind == tiles.GAUSSIAN:
-        return torch.stack([torch.linspace(-1, 1, COUNT), torch.full((COUNT,), 2.0)])
-    if kind == tiles.WAVE:
-        return torch.stack([1 + g, torch.where(g % 2 == 0, 0.0, -math.pi / 2)])
-    degree = 2 if kind == tiles.QUADRATIC else 3
-    rate = (COUNT - degree) / 2
-    return torch.stack([-1 + (g - degree) / rate, torch.full((COUNT,), rate)])
 
 
 def basis(kind, t):

@@ -79,7 +79,7 @@ def test_a_law_is_found_among_groups_and_its_units_agree():
     y = X["m"] * X["c"] ** 2 / np.sqrt(1 - X["v"] ** 2 / X["c"] ** 2)
     y += 0.05 * y.std() * rng.normal(size=400)
     units = {"m": "kg", "v": "m/s", "c": "m/s", "y": "J"}
-    model = SymbolicRegressor(units=units, max_time=20, random_state=0).fit(X, y)
+    model = SymbolicRegressor(units=units, max_time=30, random_state=0).fit(X, y)
     m, v, c = sp.symbols("m v c", positive=True)
     law = m * c**2 / sp.sqrt(1 - v**2 / c**2)
     found = model.formula_.expr.subs(

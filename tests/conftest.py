@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 # The tests' tensors are tiny and two processes run them: threads only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the programs that tests start
+os.environ.setdefault("MPLBACKEND", "Agg")
 torch.set_num_threads(1)
 threadpool_limits(1)
 

@@ -1,12 +1,12 @@
 """`kanx export` and `kanx predict`: every target is written, files larger than memory pass."""
 
 import csv
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 from export_cases import fitted, table
+from processes import run_python
 
 import kanx
 from kanx import KANRegressor
@@ -110,8 +110,6 @@ def test_predict_streams_a_file_larger_than_its_memory(tmp_path):
             file.write(f"0.{row:010d}{'0' * 1_000}\n")
     out = tmp_path / "out.csv"
     arguments = ["predict", str(tmp_path / "m.kanx"), str(tmp_path / "a.csv"), "--out", str(out)]
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(size), *arguments], capture_output=True, text=True
-    )
+    done = run_python(LIMITED, size, *arguments)
     assert done.returncode == 0, done.stderr[-600:]
     assert len(out.read_text().splitlines()) == size // 1_000 + 1

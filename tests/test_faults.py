@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run_python
 
 import kanx
 from kanx import KANClassifier, KANRegressor
@@ -38,8 +39,7 @@ def rows():
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_whole_files_or_none(tmp_path):
     worker = Path(__file__).with_name("faults_worker.py")
-    command = [sys.executable, "-W", "ignore", str(worker), str(tmp_path), str(COUNT), "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    done = run_python(worker, tmp_path, COUNT, 1, check=True)
     found = json.loads(done.stdout)
     assert found["killed"] == COUNT
     assert found["damaged"] == []
@@ -165,6 +165,7 @@ kanx.explain(model, X).to_html("report.html")
 
 
 def test_nothing_uses_the_network(tmp_path):
+    # a fresh interpreter: importing must not use the network either
     command = [sys.executable, "-W", "ignore", "-c", OFFLINE]
     subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=True)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -1,11 +1,11 @@
 """What strangers name and send: strange numbers, names, paths, and files larger than they look."""
 
 import csv
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from processes import run_python
 
 import kanx
 from kanx import KANRegressor
@@ -133,8 +133,7 @@ def test_a_parquet_file_that_unpacks_to_a_gigabyte_is_streamed(tmp_path):
     bomb, small = tmp_path / "bomb.parquet", tmp_path / "small.parquet"
     assert bomb.stat().st_size < 100_000
     arguments = ["predict", tmp_path / "model.kanx", bomb, small, "--out", tmp_path / "out.csv"]
-    command = [sys.executable, "-W", "ignore", "-c", PEAK, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_python(PEAK, *arguments)
     assert done.returncode == 0, done.stderr[-600:]
     assert int(done.stdout.split()[-1]) < 500_000  # kB, of a gigabyte
     with open(tmp_path / "out.csv") as file:

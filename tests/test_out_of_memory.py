@@ -1,11 +1,11 @@
 """Memory: what is stated before a fit, and going on with fewer rows when it runs out."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from processes import run_python
 
 from kanx import KAN, KANRegressor
 from kanx.training import first_order
@@ -123,8 +123,7 @@ print(memory("VmHWM") - before)
 @pytest.mark.parametrize(("rows", "columns", "hidden"), [(20_000, 8, ()), (1000, 30, (5,))])
 def test_the_memory_of_a_fit_is_known_within_a_factor_of_three(rows, columns, hidden):
     code = MEASURED % (rows, columns, hidden)
-    command = [sys.executable, "-W", "ignore", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_python(code, check=True)
     edges = [{"family": "gp", "control_points": 12}] * columns
     stated = fit_bytes(rows, edges, {"family": "gp", "control_points": 8}, hidden, 1)
     assert 1 / 3 < int(done.stdout) / stated < 3

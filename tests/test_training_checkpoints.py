@@ -1,12 +1,11 @@
 """Long fits are safe: killed, interrupted and resumed ones end as if nothing had happened."""
 
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from processes import run_python
 
 from kanx import KANRegressor
 from kanx.training.checkpoint import fingerprint, load_tree, save_tree
@@ -46,8 +45,7 @@ np.save(folder + "/found.npy", np.concatenate([model.predict(X), spread]))
 
 def run(folder, optimizer, limit=0):
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", SCRIPT, str(folder), optimizer, str(limit)]
-    return subprocess.run(command, check=False).returncode
+    return run_python(SCRIPT, folder, optimizer, limit).returncode
 
 
 @pytest.mark.slow

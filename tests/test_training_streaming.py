@@ -1,11 +1,9 @@
 """Rows in batches: arrays, Parquet, iterables; memory; sequential updates."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
+from processes import run_python
 
 from kanx import KANClassifier, KANRegressor
 from kanx.training.batches import ArrayBatches, Batches, ParquetBatches, as_batches
@@ -122,8 +120,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_memory_does_not_grow_with_the_rows():
     peaks = []
     for count in (8, 40):  # 32 and 160 thousand rows; the sample is full in both
-        command = [sys.executable, "-c", MEMORY, str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = run_python(MEMORY, count, check=True)
         peaks.append(int(done.stdout) / 1024)
     expanded = 32 * 4096 * 8 * 12 * 8 / 2**20  # MiB that the further rows' expansions would take
     assert peaks[1] - peaks[0] < 0.1 * expanded

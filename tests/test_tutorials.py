@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import run_python
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "tutorials").glob("*.py"))
@@ -32,15 +31,7 @@ def notebook_of(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
 def test_the_tutorial_runs(path, tmp_path):
-    own = {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, str(path)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, **own},
-        check=False,
-    )
+    done = run_python(path, cwd=tmp_path)
     if "set KANX_DATA" in done.stderr and not os.environ.get("KANX_DATA"):
         pytest.skip("the banknote table is not there; point KANX_DATA to its folder")
     assert done.returncode == 0, done.stderr[-3000:]

@@ -99,7 +99,7 @@ def _exchange(data: _Standardised, frontier: list[Selection], beam: int) -> list
         for s in frontier[: beam // 2]
         for k in range(len(s.features))
     }
-    states = [_exact_selection(data, features) for features in smaller if features]
+    states = _selections(data, [features for features in smaller if features])
     return _grow(data, sorted(states, key=lambda s: s.rank)[:beam], beam)
 
 
@@ -144,10 +144,8 @@ def _exhaustive_pairs(
         pairs.append(np.stack([i + start, j + start], axis=1))
     merged, where = np.concatenate(ranks), np.concatenate(pairs)
     best = np.argsort(merged, kind="stable")[:keep]
-    return [
-        _exact_selection(data, tuple(sorted((int(cheap[i]), int(cheap[j])))))
-        for i, j in where[best[np.isfinite(merged[best])]]
-    ]
+    chosen = np.sort(cheap[where[best[np.isfinite(merged[best])]]], axis=1)
+    return _selections(data, [(int(i), int(j)) for i, j in chosen])
 
 
 def _pair_ranks(
@@ -169,13 +167,28 @@ def _pair_ranks(
     return np.asarray(rank)
 
 
-def _exact_selection(data: _Standardised, chosen: tuple[int, ...]) -> Selection:
-    block = data.features[list(chosen)].T
-    q, _ = np.linalg.qr(block)
-    residual = data.target - q @ (q.T @ data.target)
-    loss = float(residual @ residual)
-    price = float(data.prices[list(chosen)].sum()) + len(chosen) - 1.0
-    return Selection(chosen, loss, float(data.rank(loss, price)))
+def _bases_and_residuals(data: _Standardised, sets: list[tuple[int, ...]]) -> tuple[Array, Array]:
+    """Project the target on the features of every set, all sets of one size.
+
+    Returns orthonormal bases, ``(sets, rows, size)``, and residuals, ``(sets, rows)``.
+    """
+    bases = np.linalg.qr(np.swapaxes(data.features[np.array(sets)], 1, 2))[0]
+    fitted = bases @ (np.swapaxes(bases, 1, 2) @ data.target)[..., None]
+    return bases, data.target - fitted[..., 0]
+
+
+def _selections(data: _Standardised, sets: list[tuple[int, ...]]) -> list[Selection]:
+    """Fit sets of features, all of one size, without the rounding of the search."""
+    if not sets:
+        return []
+    _, residuals = _bases_and_residuals(data, sets)
+    losses = np.sum(residuals**2, axis=1)
+    prices = data.prices[np.array(sets)].sum(1) + len(sets[0]) - 1.0
+    ranks = data.rank(losses, prices)
+    return [
+        Selection(chosen, float(loss), float(rank))
+        for chosen, loss, rank in zip(sets, losses, ranks, strict=True)
+    ]
 
 
 def _grow(data: _Standardised, frontier: list[Selection], beam: int) -> list[Selection]:
@@ -183,12 +196,11 @@ def _grow(data: _Standardised, frontier: list[Selection], beam: int) -> list[Sel
     states = [s for s in frontier if s.loss >= data.floor * min(1.0, 4.0 / data.rows)]
     if not states:
         return []
-    bases = [np.linalg.qr(data.features[list(s.features)].T)[0] for s in states]
-    residuals = np.array([data.target - q @ (q.T @ data.target) for q in bases]).T
-    size = bases[0].shape[1]
-    projections = data.features @ np.hstack(bases)  # (features, states * size)
-    remaining = 1.0 - np.sum(projections.reshape(-1, len(states), size) ** 2, axis=2)
-    gains = (data.features @ residuals) ** 2 / np.maximum(remaining, 1e-9)
+    bases, residuals = _bases_and_residuals(data, [s.features for s in states])
+    columns = bases.transpose(1, 0, 2)  # (rows, states, size)
+    projections = data.features @ columns.reshape(len(columns), -1)
+    remaining = 1.0 - np.sum(projections.reshape(-1, *columns.shape[1:]) ** 2, axis=2)
+    gains = (data.features @ residuals.T) ** 2 / np.maximum(remaining, 1e-9)
     gains[remaining < 1e-7] = 0.0
     grown: dict[tuple[int, ...], Selection] = {}
     for column, state in enumerate(states):
@@ -200,4 +212,4 @@ def _grow(data: _Standardised, frontier: list[Selection], beam: int) -> list[Sel
                 loss = float(max(state.loss - gains[k, column], 0.0))
                 grown[chosen] = Selection(chosen, loss, float(rank[k]))
     best = sorted(grown.values(), key=lambda s: s.rank)[: 2 * beam]
-    return [_exact_selection(data, s.features) for s in best]
+    return _selections(data, [s.features for s in best])

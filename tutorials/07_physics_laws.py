@@ -11,6 +11,9 @@ import kanx
 
 # %% [markdown]
 # ## Coulomb's law from noisy measurements
+#
+# Noise leaves room for doubt, so the search uses all of the time that it may. Its best formula is
+# usually there long before.
 
 # %%
 rng = np.random.default_rng(0)
@@ -27,7 +30,7 @@ y = force + rng.normal(0, 0.2, n)
 import pandas as pd
 
 table = pd.DataFrame(X)
-search = kanx.SymbolicRegressor(max_time=60, random_state=0).fit(table, y)
+search = kanx.SymbolicRegressor(max_time=10, random_state=0).fit(table, y)
 print(search.formula_)
 
 # %% [markdown]
@@ -56,7 +59,7 @@ ax = plots.plot_front(search.formula_.front, search.formula_)
 # Noise alone gives no formula: the search says so.
 
 # %%
-noise = kanx.SymbolicRegressor(max_time=5, random_state=0).fit(table, rng.normal(size=n))
+noise = kanx.SymbolicRegressor(max_time=3, random_state=0).fit(table, rng.normal(size=n))
 print(noise.formula_)
 
 # %% [markdown]

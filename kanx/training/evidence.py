@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -37,6 +38,7 @@ from kanx.training.together import minimise_together
 # beyond this many coordinates the curvature is kept as its diagonal
 DENSE_LIMIT = 3000
 PATIENCE = 4
+FALLS = 2  # rounds in turn that lower the evidence: the precisions have run past their optimum
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Settings:
         precisions.
     tol : float, default=1e-4
         The fit has converged when no round of the last four has raised the best log evidence by
-        more than this per row, and at least 0.05.
+        more than this per row, and at least 0.05, or each of the last two has lowered it by that.
     prune : bool, default=True
         Whether edges are pruned that the evidence does not want; see `prune_edges`.
     tied : bool, default=False
@@ -164,8 +166,7 @@ class Ascent:
             self.climb.precision = precision.clone()
         self._progress = self._journal.resume(self.climb)
         self._enough = max(settings.tol * weight.sum().item(), 0.05)
-        trace = self._progress.trace
-        self._converged = len(trace) > 0 and len(trace) - self._progress.best_round >= PATIENCE
+        self._converged = self._has_converged()
         self._stopped = False
 
     @property
@@ -188,10 +189,17 @@ class Ascent:
         best = progress.best
         if best is None or climb.evidence > best.evidence + self._enough:
             progress.best, progress.best_round = climb.snapshot(), rounds
-        self._converged = rounds - progress.best_round >= PATIENCE
+        self._converged = self._has_converged()
         if not self._stopped:
             last = self._converged or rounds == self.settings.max_iter
             self._journal.keep(climb, progress, last)
+
+    def _has_converged(self) -> bool:
+        trace, best_round = self._progress.trace, self._progress.best_round
+        if len(trace) > 0 and len(trace) - best_round >= PATIENCE:
+            return True
+        last = trace[-1 - FALLS :]
+        return len(last) > FALLS and all(b < a - self._enough for a, b in pairwise(last))
 
     def end(self) -> Trial:
         """Return to the round of the highest evidence."""

@@ -22,7 +22,10 @@ def context():
     """Return how to start processes that have imported the package already."""
     found = multiprocessing.get_context(METHOD)
     if METHOD == "forkserver":
-        found.set_forkserver_preload(IMPORTED)  # heeded when the server starts
+        found.set_forkserver_preload(IMPORTED)
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()  # at once: later, others could set what is imported
     return found
 
 

@@ -3,21 +3,20 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import joblib
 import numpy as np
+import processes
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 
 from kanx import KANRegressor
 
-ROOT = Path(__file__).parents[1]
+TORCHRUN = "from torch.distributed.run import main\nmain()"
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 
@@ -25,20 +24,14 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_a_group_started_again_goes_on_to_the_same_model(tmp_path):
     """`torchrun` ends when a process is killed; the next start goes on from the checkpoint."""
     worker = Path(__file__).with_name("faults_torchrun.py")
-    launch = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--nproc_per_node=2"]
-    launch += ["--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", str(worker)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    # the workers are forks of torchrun: importing torch takes longer than all of the fits
+    launch = ["--nproc_per_node=2", "--run_path", "--start_method=fork"]
+    launch += ["--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", worker]
 
     def start(name, count):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        return subprocess.run(
-            [*launch, str(folder), "lm", str(count)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=500,
-        )
+        return processes.run_python(TORCHRUN, *launch, folder, "lm", count)
 
     killed = start("killed", 4)
     assert killed.returncode != 0
@@ -69,7 +62,7 @@ def test_without_torchrun_the_process_left_ends_with_a_clear_error(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = torch.multiprocessing.get_context("spawn")
+    context = processes.context()
     group = [context.Process(target=_process, args=(k, port, str(tmp_path))) for k in (0, 1)]
     for process in group:
         process.start()
@@ -85,7 +78,7 @@ def test_without_torchrun_the_process_left_ends_with_a_clear_error(tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_search_goes_on_when_a_dask_worker_is_killed():
-    distributed = pytest.importorskip("distributed")
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
     X = np.random.default_rng(0).uniform(-1, 1, (80, 2))
     y = 2 * X[:, 0] + np.sin(3 * X[:, 1])
     model = KANRegressor(hidden="additive", max_iter=4, random_state=0)
@@ -93,7 +86,12 @@ def test_a_search_goes_on_when_a_dask_worker_is_killed():
     wanted = search.fit(X, y).cv_results_["mean_test_score"]
     killed = []
     options = {"processes": True, "n_workers": 2, "threads_per_worker": 1}
-    with distributed.Client(**options, dashboard_address=None) as client:
+    processes.context()
+    method = {"distributed.worker.multiprocessing-method": processes.METHOD}
+    with (
+        dask.config.set(method),
+        distributed.Client(**options, dashboard_address=None) as client,
+    ):
         pids = client.run(os.getpid)
 
         def kill():

@@ -5,6 +5,7 @@ import socket
 import numpy as np
 import pytest
 import torch
+from processes import METHOD, context
 
 from kanx import KANClassifier, KANRegressor
 from kanx.training.distributed import gathered, own_share, shared_rows, total
@@ -52,7 +53,10 @@ def test_two_processes_agree_with_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
+    context()
+    torch.multiprocessing.start_processes(
+        worker, args=(port, str(tmp_path)), nprocs=2, start_method=METHOD
+    )
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert torch.equal(first, second)
     alone = fits(distributed=False)

@@ -51,7 +51,7 @@ def test_separable_classes_end():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (300, 2))
     y = X[:, 0] + X[:, 1] > 0
-    model = SymbolicClassifier(max_time=6, random_state=0).fit(X, y)
+    model = SymbolicClassifier(max_time=3, random_state=0).fit(X, y)
     assert model.score(X, y) > 0.95
     assert np.isfinite(model.decision_function(X)).all()
 
@@ -62,7 +62,7 @@ def test_three_classes_get_three_formulas():
     y = np.array(["low", "middle", "high"])[
         np.digitize(X[:, 0] + 0.3 * rng.normal(size=600), [-1, 1])
     ]
-    model = SymbolicClassifier(max_time=3, random_state=0).fit(X, y)
+    model = SymbolicClassifier(max_time=2, random_state=0).fit(X, y)
     assert [f.target for f in model.formula_] == ["logit(high)", "logit(low)", "logit(middle)"]
     p = model.predict_proba(X)
     assert p.shape == (600, 3) and np.allclose(p.sum(axis=1), 1)

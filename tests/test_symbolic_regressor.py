@@ -1,5 +1,7 @@
 """SymbolicRegressor: laws are found, and bad input is answered."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -26,10 +28,15 @@ def law(name, n=400, noise=0.0, seed=0):
     return X, y + noise * np.sqrt(np.mean(y**2)) * rng.standard_normal(n)
 
 
+@cache
+def found(name):
+    """Return a search for one of the laws, which several tests look at."""
+    return SymbolicRegressor(max_time=60, random_state=0).fit(*law(name))
+
+
 @pytest.mark.parametrize("name", ["monomial", "relativity", "decay", "distance"])
 def test_a_law_is_found_exactly_and_holds_on_new_rows(name):
-    X, y = law(name)
-    model = SymbolicRegressor(max_time=60, random_state=0).fit(X, y)
+    model = found(name)
     X_new, y_new = law(name, seed=1)
     np.testing.assert_allclose(model.predict(X_new), y_new, rtol=1e-9)
     assert model.formula_.status == "exact"
@@ -48,16 +55,14 @@ def test_with_noise_the_form_is_found_and_the_errors_cover_the_constants():
 
 
 def test_the_front_trades_accuracy_for_complexity():
-    X, y = law("distance")
-    front = SymbolicRegressor(max_time=20, random_state=0).fit(X, y).front_
+    front = found("distance").front_
     assert list(front["complexity"]) == sorted(front["complexity"])
     assert front["nrmse"].iloc[-1] < 1e-9 < front["nrmse"].iloc[0]
 
 
 def test_same_seed_same_formula():
-    X, y = law("decay")
-    fits = [SymbolicRegressor(max_time=60, random_state=3).fit(X, y) for _ in range(2)]
-    assert fits[0].formula_.expr == fits[1].formula_.expr
+    again = SymbolicRegressor(max_time=60, random_state=0).fit(*law("decay"))
+    assert again.formula_.expr == found("decay").formula_.expr
 
 
 def test_names_of_a_frame_are_the_symbols():
@@ -159,7 +164,7 @@ def test_an_interrupted_search_returns_its_best_formula(monkeypatch):
 
 def test_only_allowed_functions_are_used():
     X, y = law("decay", n=200)
-    model = SymbolicRegressor(max_time=4, functions=["log"], random_state=0).fit(X, y)
+    model = SymbolicRegressor(max_time=2, functions=["log"], random_state=0).fit(X, y)
     assert not model.formula_.expr.has(sp.exp, sp.sin, sp.cos, sp.tanh)
 
 
@@ -209,11 +214,11 @@ def test_the_progress_names_the_best_formula_so_far():
         def teardown(self, estimator, context):
             """Nothing to close."""
 
-    X, y = law("decay", n=200, noise=0.01)
+    X, y = law("monomial", n=200, noise=0.01)
     with ignore_warnings():
-        SymbolicRegressor(max_time=8, random_state=0).set_callbacks(Listener()).fit(X, y)
+        SymbolicRegressor(max_time=3, random_state=0).set_callbacks(Listener()).fit(X, y)
     assert names[0] == "fit"
-    assert any("exp(" in name for name in names)
+    assert any("x0*x1**2/x2" in name for name in names)
 
 
 def test_an_interrupt_while_polishing_keeps_the_formula(monkeypatch):
@@ -260,7 +265,7 @@ def test_twenty_rows_with_noise_and_sign_changes_do_no_harm():
     X = rng.normal(size=(20, 3))
     y = X[:, 0] * X[:, 1] + 0.1 * rng.normal(size=20)
     y[3] = 0.0
-    model = SymbolicRegressor(max_time=4, random_state=0).fit(X, y)
+    model = SymbolicRegressor(max_time=2, random_state=0).fit(X, y)
     assert np.isfinite(model.predict(X)).all()
     assert model.formula_.status == "approximate"
 
@@ -292,12 +297,11 @@ def test_rows_of_weight_zero_do_not_count():
 
 def test_no_formula_is_larger_than_allowed():
     X, y = law("quotient", noise=0.01)
-    model = SymbolicRegressor(max_time=5, max_complexity=5, random_state=0).fit(X, y)
+    model = SymbolicRegressor(max_time=2, max_complexity=5, random_state=0).fit(X, y)
     assert max(model.front_["complexity"]) <= 6
 
 
 def test_every_row_of_the_front_is_one_line():
-    X, y = law("distance", n=200)
-    front = SymbolicRegressor(max_time=10, random_state=0).fit(X, y).front_
+    front = found("distance").front_
     assert not any("\n" in text for column in ("formula", "constants") for text in front[column])
     assert len(str(front).splitlines()) <= len(front) + 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from typing import Any
 
@@ -83,6 +84,13 @@ def truth(model: Any, X: Any) -> NDArray[np.float64]:
     return np.asarray(model.predict(X)).reshape(-1, len(model.model_.target_names))
 
 
+@cache
+def _on_two_columns(seed: int) -> Any:
+    X = np.random.default_rng(seed).uniform(-1, 1, (40, 2))
+    X[:4, 1] = np.nan
+    return KANRegressor(hidden="additive", max_iter=2, random_state=0).fit(X, X[:, 0])
+
+
 def of_family(case: tuple[str, int], seed: int = 0) -> Any:
     """Return a regressor whose network has random edges of one family.
 
@@ -92,9 +100,7 @@ def of_family(case: tuple[str, int], seed: int = 0) -> Any:
     options = {**example(case).options, "missing": True}
     if name == "lookup":
         return fitted("targets")  # the estimators use it for categories alone
-    X = np.random.default_rng(seed).uniform(-1, 1, (40, 2))
-    X[:4, 1] = np.nan
-    model = KANRegressor(hidden="additive", max_iter=2, random_state=0).fit(X, X[:, 0])
+    model = copy.deepcopy(_on_two_columns(seed))
     spec = {"family": name, **options}
     nodes = {"sums": 1, "products": [2], "ratios": [["S", 1], ["S", 2], ["A", 2]]}
     network = KAN([2, nodes, 1], spec, hidden_edge=spec, skip=True, random_state=seed).double()

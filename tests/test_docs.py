@@ -1,14 +1,14 @@
 """The docs: links lead somewhere, ticks are backed by tests, the site builds without warnings."""
 
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from processes import run_python
 
 ROOT = Path(__file__).parents[1]
+SPHINX = "import sys\nfrom sphinx.cmd.build import main\nsys.exit(main(sys.argv[1:]))"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TICK = re.compile(r"\[✔\]\(\.\./tests/(\w+\.py) \"(\w+)\"\)")
 
@@ -36,11 +36,6 @@ def test_every_tick_names_a_test():
 @pytest.mark.skipif(find_spec("myst_nb") is None, reason="the group docs is not installed")
 def test_the_site_builds_without_warnings(tmp_path):
     options = ["-W", "--keep-going", "-q", "-b", "html", "-d", str(tmp_path / "trees")]
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *options, str(ROOT / "docs"), str(tmp_path / "site")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(SPHINX, *options, ROOT / "docs", tmp_path / "site")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "KANRegressor" in (tmp_path / "site" / "api.html").read_text(encoding="utf-8")

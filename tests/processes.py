@@ -29,31 +29,32 @@ def context():
     return found
 
 
-def _run(program, arguments, folder, environment, output):
+def _run(program, arguments, folder, output, afresh):
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         with open(Path(output) / name, "wb") as file:
             os.dup2(file.fileno(), descriptor)
-    os.environ.update(environment)
     os.chdir(folder)
+    for name in [name for name in sys.modules if afresh and name.split(".")[0] == "kanx"]:
+        del sys.modules[name]
     sys.argv = [program, *arguments]
     warnings.simplefilter("ignore")
     runpy.run_path(program, run_name="__main__")
 
 
-def run_python(program, *arguments, cwd=None, env=None, check=False, timeout=600):
+def run_python(program, *arguments, cwd=None, check=False, afresh=False):
     """Run a program, given as a path or as its text, and return how it ended and what it said.
 
-    ``env`` holds what is set beside the environment of the tests.
+    ``afresh`` forgets that the package was imported, for programs that look at how it is.
     """
     with tempfile.TemporaryDirectory() as output:
         if not isinstance(program, Path):
             Path(output, "program.py").write_text(program, encoding="utf-8")
             program = Path(output, "program.py")
         arguments = [str(argument) for argument in arguments]
-        given = (str(program), arguments, str(cwd or Path.cwd()), env or {}, output)
+        given = (str(program), arguments, str(cwd or Path.cwd()), output, afresh)
         process = context().Process(target=_run, args=given)
         process.start()
-        process.join(timeout)
+        process.join(600)
         if process.exitcode is None:
             process.kill()
             process.join()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from processes import run_python
 from sklearn.exceptions import NotFittedError
 
 import kanx
@@ -61,8 +62,7 @@ def test_explain_can_be_called_before_and_after_its_module_was_imported():
         "from kanx.explain import Explanation\n"
         "assert isinstance(kanx.explain(net, X), Explanation)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_python(code, afresh=True, check=True)
 
 
 def test_importing_the_explain_package_loads_neither_torch_nor_matplotlib():

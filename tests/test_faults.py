@@ -5,8 +5,6 @@ import multiprocessing
 import os
 import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +17,6 @@ from processes import run_python
 import kanx
 from kanx import KANClassifier, KANRegressor
 
-ROOT = Path(__file__).parents[1]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # found without being installed
 COUNT = int(os.environ.get("KANX_FAULTS", "20"))
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
@@ -165,9 +161,7 @@ kanx.explain(model, X).to_html("report.html")
 
 
 def test_nothing_uses_the_network(tmp_path):
-    # a fresh interpreter: importing must not use the network either
-    command = [sys.executable, "-W", "ignore", "-c", OFFLINE]
-    subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=True)
+    run_python(OFFLINE, cwd=tmp_path, afresh=True, check=True)  # nor does importing
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script src=" not in page
 

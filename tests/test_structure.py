@@ -1,12 +1,11 @@
 """Symmetries and separability: what holds in closed form is found, with its constants."""
 
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from processes import run_python
 from sklearn.linear_model import LinearRegression
 
 import kanx
@@ -149,7 +148,7 @@ def test_the_functions_are_there_at_first_use():
     code = (
         "import kanx; kanx.explain.structure, kanx.explain.stability; assert callable(kanx.explain)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python(code, afresh=True, check=True)
 
 
 @pytest.mark.parametrize(

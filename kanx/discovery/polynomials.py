@@ -6,7 +6,8 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import qr_delete, solve_triangular
+from scipy.linalg import qr_delete
+from scipy.linalg.lapack import dtrtri
 
 from kanx.discovery.data import Data
 from kanx.discovery.trees import Tree, constant, power, product, total, variable
@@ -14,7 +15,6 @@ from kanx.discovery.trees import Tree, constant, power, product, total, variable
 Array = NDArray[np.float64]
 MOST_TERMS = 150
 LARGEST_DEGREE = 8
-RENEWED = 16  # the covariance of the others, after so many columns have left
 
 
 def sparse_polynomials(data: Data) -> list[Tree]:
@@ -60,33 +60,22 @@ def eliminate(design: Array, target: Array, weight: Array) -> tuple[list[int], A
     rest = float(np.sum((target * root - q @ aim) ** 2))
     q = np.eye(len(r))
     chosen = list(range(design.shape[1]))
-    while (sizes := np.abs(np.diag(r))).min() < 1e-10 * sizes.max():  # or dividing by them fails
-        q, r = _without(q, r, chosen, int(np.argmin(sizes)))
-    covariance = _inverse_gram(r)
     best: tuple[list[int], Array, float] = ([], np.zeros(0), np.inf)
     while chosen:
-        projected = q.T @ aim
-        coefficients = solve_triangular(r[: len(chosen)], projected[: len(chosen)])
-        loss = (rest + float(np.sum(projected[len(chosen) :] ** 2))) / size
-        score = n_rows * np.log(loss + 1e-22) + 2.0 * len(chosen) * np.log(n_rows)
-        if score < best[2]:
-            best = (list(chosen), coefficients, score)
-        weakest = int(np.argmin(coefficients**2 / covariance.diagonal()))
-        column = covariance[weakest] / np.sqrt(covariance[weakest, weakest])
-        others = np.arange(len(chosen)) != weakest
-        covariance = (covariance - np.outer(column, column))[np.ix_(others, others)]
-        q, r = _without(q, r, chosen, weakest)
-        if len(chosen) % RENEWED == 0:
-            covariance = _inverse_gram(r)
+        count = len(chosen)
+        sizes = np.abs(np.diag(r))
+        if sizes.min() < 1e-10 * sizes.max():
+            leaves = int(np.argmin(sizes))
+        else:
+            projected = q.T @ aim
+            inverse, _ = dtrtri(r[:count])
+            coefficients = inverse @ projected[:count]
+            loss = (rest + float(np.sum(projected[count:] ** 2))) / size
+            score = n_rows * np.log(loss + 1e-22) + 2.0 * count * np.log(n_rows)
+            if score < best[2]:
+                best = (list(chosen), coefficients, score)
+            weakest = np.abs(coefficients) / np.sqrt(np.sum(inverse**2, axis=1))
+            leaves = int(np.argmin(weakest))
+        chosen.pop(leaves)
+        q, r = qr_delete(q, r, leaves, which="col")  # in place of a new decomposition
     return best
-
-
-def _without(q: Array, r: Array, chosen: list[int], place: int) -> tuple[Array, Array]:
-    """Take a column out of a QR decomposition, which needs no new one."""
-    chosen.pop(place)
-    return qr_delete(q, r, place, which="col")  # type: ignore[no-any-return]
-
-
-def _inverse_gram(r: Array) -> Array:
-    inverse = np.linalg.inv(r[: r.shape[1]])
-    return inverse @ inverse.T

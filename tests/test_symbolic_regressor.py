@@ -214,9 +214,9 @@ def test_the_progress_names_the_best_formula_so_far():
         def teardown(self, estimator, context):
             """Nothing to close."""
 
-    X, y = law("monomial", n=200, noise=0.01)
+    X, y = law("monomial", n=200)  # found exactly, which ends the search whatever the clock says
     with ignore_warnings():
-        SymbolicRegressor(max_time=3, random_state=0).set_callbacks(Listener()).fit(X, y)
+        SymbolicRegressor(max_time=60, random_state=0).set_callbacks(Listener()).fit(X, y)
     assert names[0] == "fit"
     assert any("x0*x1**2/x2" in name for name in names)
 

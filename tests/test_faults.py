@@ -17,7 +17,7 @@ from processes import run_python
 import kanx
 from kanx import KANClassifier, KANRegressor
 
-COUNT = int(os.environ.get("KANX_FAULTS", "20"))
+COUNT = int(os.environ.get("KANX_FAULTS", "10"))
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
 

@@ -173,7 +173,7 @@ def _divided(
 ) -> tuple[Array, Array, float]:
     """Interpolate on pieces; halve the worst one until all are good or there are too many."""
     done: list[tuple[float, Array, float]] = []
-    waiting: list[_Piece] = [_fitted(curves, a, b, degree, allowed) for a, b in pairwise(starts)]
+    waiting = _fitted(curves, starts, degree, allowed)
     heapq.heapify(waiting)
     least = (starts[-1] - starts[0]) * 2.0**-MOST_HALVINGS
     while waiting:
@@ -183,10 +183,7 @@ def _divided(
             done.append((piece.left, piece.powers, piece.error))
             continue
         middle = (piece.left + piece.right) / 2
-        halves = [
-            _fitted(curves, a, b, degree, allowed)
-            for a, b in ((piece.left, middle), (middle, piece.right))
-        ]
+        halves = _fitted(curves, np.array([piece.left, middle, piece.right]), degree, allowed)
         if -piece.strain < NOISE and max(half.error for half in halves) > 0.7 * piece.error:
             done.append((piece.left, piece.powers, piece.error))  # the curve's own rounding
             continue
@@ -206,17 +203,24 @@ class _Piece(NamedTuple):
 
 
 def _fitted(
-    curves: Callable[[Array], Array], left: float, right: float, degree: int, allowed: float
-) -> _Piece:
+    curves: Callable[[Array], Array], breaks: Array, degree: int, allowed: float
+) -> list[_Piece]:
+    """Interpolate on the pieces between breaks; the curves are evaluated in one call."""
     points, checks, to_powers = _interpolation(degree)
-    middle, half = (left + right) / 2, (right - left) / 2
-    values = curves(middle + half * np.concatenate([points, checks]))
-    powers = np.tensordot(to_powers, values[: len(points)], 1)
-    strayed = np.vander(checks, degree + 1, increasing=True) @ powers - values[len(points) :]
-    error = float(np.abs(strayed).max(initial=0.0))
-    # near a pole values are large, and their last bits are rounding
-    allowed = max(allowed, TOLERANCE * float(np.abs(values).max(initial=0.0)))
-    return _Piece(-error / allowed, left, right, powers, error)
+    places = np.concatenate([points, checks])
+    middles, halves = (breaks[1:] + breaks[:-1]) / 2, np.diff(breaks) / 2
+    values = curves((middles[:, None] + halves[:, None] * places).ravel())
+    found = []
+    for (left, right), own in zip(
+        pairwise(breaks.tolist()), np.split(values, len(middles)), strict=True
+    ):
+        powers = np.tensordot(to_powers, own[: len(points)], 1)
+        strayed = np.vander(checks, degree + 1, increasing=True) @ powers - own[len(points) :]
+        error = float(np.abs(strayed).max(initial=0.0))
+        # near a pole values are large, and their last bits are rounding
+        least = max(allowed, TOLERANCE * float(np.abs(own).max(initial=0.0)))
+        found.append(_Piece(-error / least, left, right, powers, error))
+    return found
 
 
 @cache

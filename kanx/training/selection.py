@@ -166,7 +166,7 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     kept = near_best([*chosen.trials, *more], rows)
     if len(task.x) < len(whole.x):
         kept = kept[:FINISHED_ON_ALL]
-    return [whole.finish(trial) for trial in kept]
+    return whole.finish_all(kept)
 
 
 def _widths(task: Task, simplest: Candidate, n_estimators: int) -> dict[int, Candidate]:

@@ -134,6 +134,13 @@ class Task:
             on_round=self.on_round,
         )
 
+    def finish_all(self, trials: Sequence[Trial]) -> list[Fit]:
+        """Finish several fits, in as many processes as `n_jobs` says."""
+        if effective_n_jobs(self.n_jobs) == 1 or len(trials) == 1:
+            return [self.finish(trial) for trial in trials]
+        alone = replace(self, on_round=None)  # a callback cannot report from another process
+        return list(Parallel(n_jobs=self.n_jobs)(delayed(alone.finish)(own) for own in trials))
+
     def coordinates(self, hidden: int) -> int:
         """Estimate the number of coordinates with so many hidden nodes and a skip."""
         per_input = sum(_basis_size(spec) for spec in self.edges)

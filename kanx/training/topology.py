@@ -129,8 +129,7 @@ def _fits(task: Task, topology: Hidden, n_estimators: int) -> list[Fit]:
     if not widths:
         return [finish_additive(whole, task, additive)]
     fits = task.fit_starts(widths, topology.skip, range(n_estimators))
-    kept = near_best(fits, task.weight.sum().item())
-    return [whole.finish(fit) for fit in kept]
+    return whole.finish_all(near_best(fits, task.weight.sum().item()))
 
 
 def _constrained_specs(

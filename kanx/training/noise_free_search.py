@@ -174,8 +174,7 @@ class Search:
         penalty = self._descend(network, self.seen, penalty, iterations)
         error = self._error(network)
         degree = largest_degree(network)
-        deep = len(network.layers) > 1  # only there an end that runs wild upsets what follows
-        if deep and degree > LOW and NEAR < error < math.inf:
+        if degree > LOW and NEAR < error < math.inf:
             error = self._error(narrowed(network, self.seen.x))
         fit = NoiseFree(network, degree, error, penalty)
         if keep:

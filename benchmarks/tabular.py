@@ -1,7 +1,8 @@
 """Regression and classification tables: error, intervals, likelihood and seconds beside rivals.
 
     KANX_DATA=... python benchmarks/tabular.py [--sets yacht energy] [--models kanx gp ebm]
-    python benchmarks/tabular.py --write docs/tabular.md
+    python benchmarks/tabular.py --sets kin40k protein --models kanx-two-processes
+    python benchmarks/tabular.py --sets --write docs/tabular.md
 
 Defaults everywhere, no setting for any table. Regression: the first three of the usual ten splits,
 the first alone of tables with more than 20 000 rows; root mean square error in standard deviations
@@ -11,8 +12,9 @@ Classification: five stratified folds; area under the ROC curve and mean log los
 in the same process, on the same rows, in turn: InterpretML's EBM (``pip install interpret-core``;
 left out where it is not installed), scikit-learn's exact Gaussian process with a length-scale for
 every input (up to 2500 rows) and a linear model. Results are kept in
-``benchmarks/results/tabular.json``, one entry a split, and are not measured twice; delete the file
-to start anew.
+``benchmarks/results/tabular.json``, one entry a split, and are not measured twice, so that a page
+may hold several runs; delete the file to start anew. ``kanx-two-processes`` is kanx with
+``n_jobs=2``, of which the page tells the wall seconds.
 """
 
 from __future__ import annotations
@@ -217,14 +219,16 @@ def main():
             "Defaults everywhere. Regression: mean of the first three of the usual ten splits (of",
             "kin40k and protein the first alone); the errors are in standard deviations of the",
             "training target, and the likelihood is that of the target in these units.",
-            "Classification: mean of five stratified folds. Rivals were fitted in the same run; a",
-            "dash is what a model does not offer.",
+            "Classification: mean of five stratified folds. All models saw the same rows. The seconds",
+            "are of one run for yacht, energy and autompg, and of several runs on the same machine,",
+            "whose load differed, for the others. A dash is what a model does not offer.",
             "",
             *tables(found),
             "",
             *two_processes(found),
             "",
-            f"Made by `python benchmarks/tabular.py`; one thread, {machine}, two shared cores.",
+            f"Made by `python benchmarks/tabular.py`; one thread but where two processes are named, "
+            f"{machine}, two shared cores.",
             "",
         ]
         options.write.write_text("\n".join(page))

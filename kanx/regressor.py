@@ -96,8 +96,8 @@ class KANRegressor(RegressorMixin, KANEstimator):
         Folder for checkpoints. A fit that was interrupted or killed goes on from there when the
         same data and parameters are fitted again, and ends with the same bits.
     n_jobs : int, optional
-        Processes for the random starts, as in scikit-learn; other joblib back ends through
-        `joblib.parallel_config`.
+        Processes that fit and finish the random starts, as in scikit-learn; other joblib back ends
+        through `joblib.parallel_config`.
     random_state : int or RandomState, optional
 
     Attributes

@@ -62,7 +62,8 @@ def test_explain_can_be_called_before_and_after_its_module_was_imported():
         "from kanx.explain import Explanation\n"
         "assert isinstance(kanx.explain(net, X), Explanation)\n"
     )
-    run_python(code, afresh=True, check=True)
+    done = run_python(code, afresh=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_importing_the_explain_package_loads_neither_torch_nor_matplotlib():

@@ -64,7 +64,7 @@ def eliminate(design: Array, target: Array, weight: Array) -> tuple[list[int], A
     while chosen:
         count = len(chosen)
         sizes = np.abs(np.diag(r))
-        if sizes.min() < 1e-10 * sizes.max():
+        if sizes.min() <= 1e-10 * sizes.max():  # all may be zero
             leaves = int(np.argmin(sizes))
         else:
             projected = q.T @ aim

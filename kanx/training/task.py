@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,9 +84,10 @@ class Task:
         """
         if effective_n_jobs(self.n_jobs) == 1 and len(starts):
             return climb_all([self._ascent(hidden, skip, start) for start in starts])
-        # a callback cannot report from another process
-        alone = partial(_from_start, replace(self, on_round=None), hidden, skip)
-        return list(Parallel(n_jobs=self.n_jobs)(delayed(alone)(start) for start in starts))
+        fit = delayed(self._elsewhere().fit)
+        return list(
+            Parallel(n_jobs=self.n_jobs)(fit(hidden, skip=skip, start=start) for start in starts)
+        )
 
     def _ascent(self, hidden: Sequence[Width], skip: bool, start: int) -> Ascent:
         network = self.build(hidden, skip)
@@ -138,18 +138,18 @@ class Task:
         """Finish several fits, in as many processes as `n_jobs` says."""
         if effective_n_jobs(self.n_jobs) == 1 or len(trials) == 1:
             return [self.finish(trial) for trial in trials]
-        alone = replace(self, on_round=None)  # a callback cannot report from another process
-        return list(Parallel(n_jobs=self.n_jobs)(delayed(alone.finish)(own) for own in trials))
+        finish = delayed(self._elsewhere().finish)
+        return list(Parallel(n_jobs=self.n_jobs)(finish(trial) for trial in trials))
+
+    def _elsewhere(self) -> Task:
+        """Return the task for another process, from which a callback cannot report."""
+        return replace(self, on_round=None)
 
     def coordinates(self, hidden: int) -> int:
         """Estimate the number of coordinates with so many hidden nodes and a skip."""
         per_input = sum(_basis_size(spec) for spec in self.edges)
         outer = _basis_size(self.hidden_edge)
         return (hidden + self.outputs) * per_input + hidden * outer * self.outputs
-
-
-def _from_start(task: Task, hidden: Sequence[Width], skip: bool, start: int) -> Trial:
-    return task.fit(hidden, skip=skip, start=start)
 
 
 def _basis_size(spec: dict[str, Any]) -> int:

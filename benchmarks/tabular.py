@@ -219,15 +219,15 @@ def main():
             "Defaults everywhere. Regression: mean of the first three of the usual ten splits (of",
             "kin40k and protein the first alone); the errors are in standard deviations of the",
             "training target, and the likelihood is that of the target in these units.",
-            "Classification: mean of five stratified folds. All models saw the same rows. The seconds",
-            "are of one run for yacht, energy and autompg, and of several runs on the same machine,",
-            "whose load differed, for the others. A dash is what a model does not offer.",
+            "Classification: mean of five stratified folds. All models saw the same rows. The",
+            "seconds are of one run for yacht, energy and autompg, and of several runs on the same",
+            "machine, whose load differed, for the others. A dash is what a model does not offer.",
             "",
             *tables(found),
             "",
             *two_processes(found),
             "",
-            f"Made by `python benchmarks/tabular.py`; one thread but where two processes are named, "
+            "Made by `python benchmarks/tabular.py`; one thread but where two processes are named, "
             f"{machine}, two shared cores.",
             "",
         ]

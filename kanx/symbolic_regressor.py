@@ -125,6 +125,10 @@ class SymbolicRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         check_search(self)
         if self.backend not in BACKENDS:
             raise ValueError(f"backend must be one of {BACKENDS}, got {self.backend!r}")
+        if self.backend == "operon":
+            from kanx.discovery.operon import operon_class
+
+            operon_class()  # a missing package is said at once, not after half of the time
         table, target = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2
         )

@@ -44,7 +44,6 @@ def search_with_operon(search: Search, deadline: Deadline) -> None:
     ImportError
         If pyoperon is not installed.
     """
-    regressor = _regressor_class()
     archive, data = search.archive, search.data
     seconds = int(deadline.remaining)
     if seconds < LEAST_SECONDS:
@@ -55,7 +54,7 @@ def search_with_operon(search: Search, deadline: Deadline) -> None:
     fine = np.isfinite(columns).all(axis=1)
     coordinates = [tree for tree, ok in zip(coordinates, fine, strict=True) if ok]
     functions = [f for f in FUNCTIONS if search.allowed is None or f in search.allowed]
-    model = regressor(
+    model = operon_class()(
         allowed_symbols=",".join((*SYMBOLS, *functions)), population_size=1000,
         objectives=["r2", "length"], max_length=40, optimizer_iterations=5, generations=10**6,
         max_evaluations=10**9, max_time=seconds, n_threads=1,
@@ -66,7 +65,14 @@ def search_with_operon(search: Search, deadline: Deadline) -> None:
         archive.consider(tree)
 
 
-def _regressor_class() -> Any:
+def operon_class() -> Any:
+    """Return pyoperon's estimator.
+
+    Raises
+    ------
+    ImportError
+        If pyoperon is not installed.
+    """
     try:
         from pyoperon.sklearn import SymbolicRegressor
     except ImportError as error:

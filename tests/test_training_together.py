@@ -47,8 +47,8 @@ def test_starts_together_are_those_one_after_another(kind, monkeypatch):
     alone = own.fit_starts((2,), True, range(3))
     for a, b in zip(together, alone, strict=True):
         assert len(a.trace) == len(b.trace)
-        np.testing.assert_allclose(a.trace, b.trace, rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(a.climb.w, b.climb.w, atol=1e-5)
+        np.testing.assert_allclose(a.trace, b.trace, atol=1e-4)  # of log evidence
+        np.testing.assert_allclose(a.climb.w, b.climb.w, atol=1e-4)
         assert torch.equal(a.climb.coordinates.alive(), b.climb.coordinates.alive())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from kanx.training.distributed import own_share, total
 from kanx.training.levenberg_marquardt import Problem, Step, minimise
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss, NoisyLoss
-from kanx.training.normal_equations import factorise
+from kanx.training.normal_equations import NormalEquations, factorise
 from kanx.training.posterior import Posterior
 
 BIAS_PRECISION = 1e-6
@@ -36,6 +36,23 @@ class Snapshot:
     living_groups: Tensor
     posterior: Posterior
     evidence: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Where the last steps ended."""
+
+    step: Step
+    loss: Loss
+    living: Tensor  # coordinates
+
+    def without(self, w: Tensor, fresh: Tensor, living: Tensor) -> Ended:
+        """Go on to a place where some coordinates are zero for good, to first order."""
+        kept, own = living[self.living], self.step.equations
+        change = (fresh - w)[self.living]
+        gradient = own.gradient + own.curvature @ change
+        equations = NormalEquations(own.curvature[kept][:, kept], gradient[kept])
+        return Ended(replace(self.step, w=fresh, equations=equations), self.loss, living)
 
 
 class Climb:
@@ -93,6 +110,7 @@ class Climb:
         self.precision = torch.ones(self.coordinates.n_groups, dtype=torch.float64)
         self.precision[-1] = BIAS_PRECISION
         self.damping = 1e-3
+        self._last: Ended | None = None
 
     def descend(self, iterations: int | None = None) -> float:
         """Take Levenberg-Marquardt steps, then return the log evidence by Laplace's method.
@@ -113,8 +131,23 @@ class Climb:
             living,
             iterations=iterations,
             damping=self.damping,
+            equations=self.equations(),
         )
         return self.conclude(step)
+
+    def equations(self) -> NormalEquations | None:
+        """Return the normal equations at the present place where the last steps ended there.
+
+        Where coordinates have been set to zero since, they hold to first order.
+        """
+        last = self._last
+        if last is None or last.step.w is not self.w:
+            return None
+        times = self.loss.times(last.loss)
+        if times is None or not torch.equal(last.living, self.coordinates.alive()):
+            return None
+        own = last.step.equations
+        return NormalEquations(times * own.curvature, times * own.gradient)
 
     def conclude(self, step: Step) -> float:
         """Go to where a minimisation ended, and return the log evidence there.
@@ -126,6 +159,7 @@ class Climb:
         """
         living = self.coordinates.alive()
         self.w, self.damping = step.w, step.damping
+        self._last = Ended(step, self.loss, living)
         precision = self.precision[self.coordinates.group[living]]
         factor = factorise(step.equations.curvature + torch.diag(precision))
         log_determinant = 2 * factor.diagonal().log().sum()
@@ -144,18 +178,23 @@ class Climb:
         fresh = pooled[self._pools].clamp(*PRECISION_RANGE)
         fresh[-1] = BIAS_PRECISION
         self.precision = fresh
-        dead = gamma < DEAD
+        dead = (gamma < DEAD) & self.coordinates.living_groups()
         dead[-1] = False
-        self.prune(dead)
+        if bool(dead.any()):
+            self.prune(dead)
         if isinstance(self.loss, NoisyLoss):
             f = self.problem.linearisation.outputs(self.w)
             self.loss = _with_noise(self.loss, f, self.problem, gamma.sum().item())
 
     def prune(self, groups: Tensor) -> None:
         """Set edges to zero for good, ``bool (n_groups,)``."""
+        before = self.w
         self.coordinates.prune(groups)
-        self.w = self.w * self.coordinates.alive()
+        living = self.coordinates.alive()
+        self.w = before * living
         self.coordinates.write(self.w)
+        if self._last is not None and self._last.step.w is before:
+            self._last = self._last.without(before, self.w, living)
 
     def snapshot(self) -> Snapshot:
         """Return the present state."""

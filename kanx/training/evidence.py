@@ -165,7 +165,7 @@ class Ascent:
         if precision is not None:
             self.climb.precision = precision.clone()
         self._progress = self._journal.resume(self.climb)
-        self._enough = max(settings.tol * weight.sum().item(), 0.05)
+        self._enough = max(settings.tol * weight.sum().item(), 0.5)
         self._converged = self._has_converged()
         self._stopped = False
 

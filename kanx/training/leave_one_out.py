@@ -21,7 +21,7 @@ from torch import Tensor
 
 from kanx.training.climb import Climb
 from kanx.training.losses import Loss, NoisyLoss
-from kanx.training.normal_equations import BLOCK_NUMBERS, weighted_root
+from kanx.training.normal_equations import weighted_root
 
 LEAST_REMAINDER = 1e-3  # of a row's curvature: a row that alone determines its output
 
@@ -65,11 +65,8 @@ def leave_out(climb: Climb) -> LeftOut:
     classification, Neural Computation 12, 2000 (other losses).
     """
     linearisation, y = climb.problem.linearisation, climb.problem.y
-    size = climb.coordinates.size * linearisation.network.out_features
-    step = max(16, BLOCK_NUMBERS // size)
     parts = []
-    for first in range(0, max(len(y), 1), step):
-        rows = slice(first, first + step)
+    for rows in linearisation.blocks():
         f, jacobian = linearisation.jacobian(climb.w, rows)
         covariance = climb.posterior.output_covariance(jacobian)  # (rows, outputs, outputs)
         copies = climb.problem.weight[rows].clamp_max(1)  # no more than the fit has seen

@@ -86,6 +86,7 @@ def minimise(
     iterations: int = 20,
     damping: float = 1e-3,
     tol: float = TOLERANCE,
+    equations: NormalEquations | None = None,
 ) -> Step:
     """Minimise the penalised loss from ``w`` by damped Gauss-Newton steps.
 
@@ -104,14 +105,17 @@ def minimise(
         Start of Marquardt's factor, relative to the diagonal.
     tol : float, default=1e-5
         Stop when a step lowers the loss by less than this fraction (of at least one nat).
+    equations : NormalEquations, optional
+        Those at ``w``, where they are known.
 
     References
     ----------
     Marquardt: An algorithm for least-squares estimation of nonlinear parameters, 1963.
     """
     value = problem.value(loss, w, precision)
-    equations = problem.assemble(loss, w, living)
-    converged = False
+    known, converged = equations is not None, False
+    if equations is None:
+        equations = problem.assemble(loss, w, living)
     for _ in range(iterations):
         gradient = equations.gradient + precision[living] * w[living]
         system = equations.curvature + torch.diag(precision[living])
@@ -135,14 +139,16 @@ def minimise(
             problem.value(loss, w, precision)  # set the network back
             converged = True
             break
-        damping = trust
         gain = value - found[1]
         w, value = found
-        damping = max(damping / LESS, LEAST_DAMPING)
-        equations = problem.assemble(loss, w, living)
+        # what has just been too little is not tried again at once
+        damping = max(trust / LESS, LEAST_DAMPING) if trust == damping else trust
+        equations, known = problem.assemble(loss, w, living), False
         if gain < tol * max(1.0, abs(value)):
             converged = True
             break
+    if known:  # no step was taken: the result does not depend on where the equations came from
+        equations = problem.assemble(loss, w, living)
     return Step(w, value, damping, equations, converged)
 
 

@@ -13,16 +13,21 @@ from kanx.training.coordinates import Block, Coordinates, own_columns, whitened_
 from kanx.training.distributed import everywhere
 from kanx.training.gram import Factor
 
-BLOCK_ROWS = 1024  # rows whose features are held at a time, where nothing else needs them
+BLOCK_NUMBERS = 2**20  # numbers in one block of the Jacobian: 8 MiB of float64
+MOST_KEPT = 2**22  # numbers of a pass through the network that are kept for the next question
 
 # what enters a layer, its sums, and the features of its linear blocks
 _LayerState = tuple[Tensor, Tensor, list[Tensor | None]]
+# of every block of rows: which they are, what its layers saw, and the outputs
+_Pass = list[tuple[slice, list[_LayerState], Tensor]]
 
 
 class Linearisation:
     """Evaluate a network on fixed rows as a function of its whitened coordinates.
 
-    The basis expansions of the inputs do not depend on the coordinates and are computed once.
+    The basis expansions of the inputs do not depend on the coordinates and are computed once. A
+    step asks first for the outputs and then, at the same place, for derivatives: the last pass
+    through the network is kept for that where it is small.
 
     Parameters
     ----------
@@ -36,6 +41,7 @@ class Linearisation:
         self.x = x
         network = self.network
         self.skip_index = len(network.layers) if network.skip is not None else None
+        self._known: tuple[Tensor, int, _Pass] | None = None  # at which w, and its version
         self._input_features: dict[int, Tensor] = {}
         for block in coordinates.blocks:
             if self._sees_inputs(block) and isinstance(block.bundle, LinearFamily):
@@ -52,9 +58,12 @@ class Linearisation:
     def outputs(self, w: Tensor) -> Tensor:
         """Set the network to ``w`` and return its outputs, ``(rows, outputs)``."""
         self.coordinates.write(w)
-        starts = range(0, max(1, len(self.x)), BLOCK_ROWS)
-        with torch.no_grad():
-            return torch.cat([self._forward(w, slice(n, n + BLOCK_ROWS))[1] for n in starts])
+        return torch.cat([f for _, _, f in self._passes(w)])
+
+    def blocks(self) -> list[slice]:
+        """Divide the rows into blocks whose Jacobian would fit into a cache."""
+        step = max(64, BLOCK_NUMBERS // (self.coordinates.size * self.network.out_features))
+        return [slice(n, n + step) for n in range(0, max(1, len(self.x)), step)]
 
     def features(self, block: Block) -> Tensor:
         """Return the expansion of the inputs for a block that sees them, ``(rows, p, in, 1)``."""
@@ -94,23 +103,26 @@ class Linearisation:
         return f, jacobian
 
     def factors(
-        self, w: Tensor, rows: slice, living: Tensor, seed: Callable[[Tensor], Tensor]
-    ) -> list[Factor]:
-        """Return the living columns of the Jacobian as products; the network must be set to ``w``.
+        self, w: Tensor, living: Tensor, seed: Callable[[Tensor, slice], Tensor]
+    ) -> Iterator[list[Factor]]:
+        """Yield the living columns of the Jacobian as products, for every block of rows.
 
         Parameters
         ----------
         w : Tensor, (size,)
-        rows : slice
+            The network must be set to it.
         living : Tensor, bool (size,)
         seed : callable
-            From the outputs, ``(rows, outputs)``, to what the Jacobian is multiplied with from
-            the left, ``(rows, seeds, outputs)``.
+            From the outputs and their rows, ``(rows, outputs)``, to what the Jacobian is
+            multiplied with from the left, ``(rows, seeds, outputs)``.
         """
+        for rows, states, f in self._passes(w):
+            yield self._factors(seed(f, rows), states, living)
+
+    def _factors(self, seeds: Tensor, states: list[_LayerState], living: Tensor) -> list[Factor]:
         found: dict[int, list[Factor]] = {}
         with torch.no_grad():
-            states, f = self._forward(w, rows)
-            for owner, features, upstream in self._pulled_back(seed(f), states):
+            for owner, features, upstream in self._pulled_back(seeds, states):
                 if isinstance(owner, Block) and features is not None:
                     index = owner.layer
                     own = _block_factors(owner, features, upstream, living)
@@ -119,7 +131,8 @@ class Linearisation:
                     index, place = owner, self._bias_place(owner)
                     coordinates = torch.arange(place.start, place.stop).unsqueeze(0)
                     alive = living[place].unsqueeze(0)
-                    own = [Factor(f.new_ones(len(f), 1), upstream, coordinates, alive)]
+                    ones = upstream.new_ones(len(upstream), 1)
+                    own = [Factor(ones, upstream, coordinates, alive)]
                 found.setdefault(index, []).extend(own)
         return [factor for layer in found.values() for factor in _joined(layer)]
 
@@ -130,13 +143,13 @@ class Linearisation:
         """
         total = torch.zeros(self.coordinates.size, dtype=torch.float64)
         with torch.no_grad():
-            states, _ = self._forward(w, slice(None))
-            for owner, features, upstream in self._pulled_back(slope.unsqueeze(1), states):
-                if isinstance(owner, Block) and features is not None:
-                    own = _contract(owner, features, upstream[:, 0])
-                    total[owner.start : owner.stop] = (own * owner.bundle.mask).flatten()
-                else:
-                    total[self._bias_place(owner)] = upstream.sum((0, 1))
+            for rows, states, _ in self._passes(w):
+                for owner, features, upstream in self._pulled_back(slope[rows, None], states):
+                    if isinstance(owner, Block) and features is not None:
+                        own = _contract(owner, features, upstream[:, 0])
+                        total[owner.start : owner.stop] += (own * owner.bundle.mask).flatten()
+                    else:
+                        total[self._bias_place(owner)] += upstream.sum((0, 1))
         return total
 
     def squared(self, w: Tensor, seeds: Tensor) -> Tensor:
@@ -150,17 +163,39 @@ class Linearisation:
         """
         total = torch.zeros(self.coordinates.size, dtype=torch.float64)
         with torch.no_grad():
-            states, _ = self._forward(w, slice(None))
-            for owner, features, upstream in self._pulled_back(seeds, states):
-                square = (upstream**2).sum(1)
-                if isinstance(owner, Block) and features is not None:
-                    own = _contract(owner, features**2, square)
-                    total[owner.start : owner.stop] = (own * owner.bundle.mask).flatten()
-                else:
-                    total[self._bias_place(owner)] = square.sum(0)
+            for rows, states, _ in self._passes(w):
+                for owner, features, upstream in self._pulled_back(seeds[rows], states):
+                    square = (upstream**2).sum(1)
+                    if isinstance(owner, Block) and features is not None:
+                        own = _contract(owner, features**2, square)
+                        total[owner.start : owner.stop] += (own * owner.bundle.mask).flatten()
+                    else:
+                        total[self._bias_place(owner)] += square.sum(0)
         return total
 
     # -- details -----------------------------------------------------------------------------
+
+    def _passes(self, w: Tensor) -> Iterator[tuple[slice, list[_LayerState], Tensor]]:
+        """Yield every block of rows, what the layers saw, and the outputs, ``(rows, outputs)``."""
+        known = self._known
+        if known is not None and known[0] is w and known[1] == w._version:
+            yield from known[2]
+            return
+        self._known = None
+        kept: _Pass | None = [] if self._is_small() else None
+        for rows in self.blocks():
+            with torch.no_grad():
+                states, f = self._forward(w, rows)
+            if kept is not None:
+                kept.append((rows, states, f))
+            yield rows, states, f
+        if kept is not None:
+            self._known = w, w._version, kept
+
+    def _is_small(self) -> bool:
+        """Say whether a pass over all rows is worth keeping."""
+        hidden = [block.shape for block in self.coordinates.blocks if not self._sees_inputs(block)]
+        return len(self.x) * sum(p * n for p, n, _ in hidden) <= MOST_KEPT
 
     def _bias_place(self, layer: Block | int) -> slice:
         assert isinstance(layer, int)

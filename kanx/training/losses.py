@@ -39,6 +39,13 @@ class Loss(ABC):
         """Return the loss for outputs of another number type or device."""
         return self
 
+    def times(self, other: Loss) -> float | None:
+        """Return what gradient and curvature are in units of those of another loss.
+
+        None where they are not the same multiple at all outputs and targets.
+        """
+        return 1.0 if self is other else None
+
 
 class NoisyLoss(Loss):
     """A loss whose target has a noise that is estimated with the network.
@@ -90,6 +97,12 @@ class Gaussian(NoisyLoss):
 
     def mean(self, f: Tensor) -> Tensor:
         return f
+
+    def times(self, other: Loss) -> float | None:
+        if not isinstance(other, Gaussian) or other.precision.shape != self.precision.shape:
+            return None
+        ratio = (self.precision / other.precision).flatten()
+        return ratio[0].item() if bool((ratio == ratio[0]).all()) else None
 
 
 class Logistic(Loss):

@@ -12,9 +12,6 @@ from kanx.training.gram import GramMatrix
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
 
-# numbers in one block of the Jacobian: 8 MiB of float64
-BLOCK_NUMBERS = 2**20
-
 
 @dataclass(frozen=True)
 class NormalEquations:
@@ -56,17 +53,13 @@ def assemble(
     """
     gram = GramMatrix(len(w))
     gradient = torch.zeros(len(w), dtype=torch.float64)
-    outputs = linearisation.network.out_features
-    rows = max(64, BLOCK_NUMBERS // (len(w) * outputs))
-    for start in range(0, len(y), rows):
-        part = slice(start, start + rows)
-        own, scale = y[part], weight[part].unsqueeze(-1)
 
-        def seed(f: Tensor, own: Tensor = own, scale: Tensor = scale) -> Tensor:
-            slope = loss.gradient(f, own) * scale
-            return torch.cat([weighted_root(loss, f, own, scale).mT, slope.unsqueeze(1)], dim=1)
+    def seed(f: Tensor, rows: slice) -> Tensor:
+        own, scale = y[rows], weight[rows].unsqueeze(-1)
+        slope = loss.gradient(f, own) * scale
+        return torch.cat([weighted_root(loss, f, own, scale).mT, slope.unsqueeze(1)], dim=1)
 
-        factors = linearisation.factors(w, part, living, seed)
+    for factors in linearisation.factors(w, living, seed):
         for factor in factors:
             by_column = factor.features.mT @ factor.upstream[:, -1]
             gradient[factor.places[factor.alive]] += by_column[factor.alive]

@@ -17,6 +17,7 @@ from kanx.training.evidence import Ascent, Fit, Settings, Trial, climb_all, fit_
 from kanx.training.losses import Loss
 from kanx.training.placement import place_on_data
 from kanx.training.starts import random_start
+from kanx.training.subset import choose_rows
 
 # beyond so many rows sizes and starts are tried on a part, and the chosen ones finished on all
 MANY_ROWS, PART_OF_ROWS = 5000, 2500
@@ -106,11 +107,10 @@ class Task:
         )
 
     def part(self) -> Task:
-        """Return the task on a random part of the rows where there are very many."""
+        """Return the task on a part of the rows where there are very many; see `choose_rows`."""
         if len(self.x) <= MANY_ROWS:
             return self
-        seed = torch.Generator().manual_seed(self.random_state)
-        chosen = torch.randperm(len(self.x), generator=seed)[:PART_OF_ROWS]
+        chosen = choose_rows(self.loss, self.y, self.weight, PART_OF_ROWS, self.random_state)
         return replace(self, x=self.x[chosen], y=self.y[chosen], weight=self.weight[chosen])
 
     def finish(self, trial: Trial) -> Fit:

@@ -59,8 +59,24 @@ class _State:
         self.precision = torch.stack([climb.precision[group] for climb in climbs])
         self.damping = torch.tensor([climb.damping for climb in climbs], dtype=torch.float64)
         self.value = networks.values(self.losses, self.w, self.precision)
-        self.curvature, self.slope = self._equations(torch.arange(len(climbs)))
+        self.curvature, self.slope = self._started(climbs)
         self.converged = torch.zeros(len(climbs), dtype=torch.bool)
+
+    def _started(self, climbs: Sequence[Climb]) -> tuple[Tensor, Tensor]:
+        """Return the equations at the start, of which some may be known from the last steps."""
+        size = len(self.columns)
+        curvature = torch.zeros(len(climbs), size, size, dtype=torch.float64)
+        slope = torch.zeros(len(climbs), size, dtype=torch.float64)
+        known = [climb.equations() for climb in climbs]
+        for k, own in enumerate(known):
+            if own is not None:
+                places = self.living[k].nonzero()[:, 0]
+                curvature[k, places.unsqueeze(1), places] = own.curvature
+                slope[k, places] = own.gradient
+        others = torch.tensor([k for k, own in enumerate(known) if own is None], dtype=torch.long)
+        if len(others):
+            curvature[others], slope[others] = self._equations(others)
+        return curvature, slope
 
     def step(self) -> Tensor:
         """Take one accepted step of every start that has not converged; return which moved."""
@@ -82,7 +98,10 @@ class _State:
             found = open_[better]
             gain[found] = self.value[found] - trial_value[better]
             self.w[found], self.value[found] = trial[better], trial_value[better]
-            self.damping[found] = (trust[found] / LESS).clamp_min(LEAST_DAMPING)
+            less = (trust[found] / LESS).clamp_min(LEAST_DAMPING)
+            self.damping[found] = torch.where(
+                trust[found] == self.damping[found], less, trust[found]
+            )
             moved[found] = True
             open_ = open_[~better]
             trust[open_] *= MORE

@@ -232,9 +232,10 @@ class SLAF(LinearFamily):
         rows = [torch.ones_like(t), t]
         for j in range(2, self.degree + 1):
             if self.basis_name == "legendre":
-                rows.append(((2 * j - 1) * t * rows[-1] - (j - 1) * rows[-2]) / j)
+                a, b = (2 * j - 1) / j, (j - 1) / j
             elif self.basis_name == "hermite":
-                rows.append((t * rows[-1] - math.sqrt(j - 1) * rows[-2]) / math.sqrt(j))
+                a, b = 1 / math.sqrt(j), math.sqrt((j - 1) / j)
             else:
-                rows.append(2 * t * rows[-1] - rows[-2])
+                a, b = 2.0, 1.0
+            rows.append(torch.addcmul(-b * rows[-2], t, rows[-1], value=a))
         return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -44,12 +45,19 @@ def place_hidden(network: KAN, x: Tensor) -> bool:
     bool
         Whether a domain was moved.
     """
-    h, moved = x, False
+    entering = [x]
     with torch.no_grad():
-        for index, (layer, nodes) in enumerate(zip(network.layers, network.nodes, strict=True)):
-            if index:
-                moved = _place_layer(layer, h) or moved
-            h = nodes(layer(h))
+        for layer, nodes in zip(network.layers[:-1], network.nodes[:-1], strict=True):
+            entering.append(nodes(layer(entering[-1])))
+    return place_layers(network, entering)
+
+
+def place_layers(network: KAN, entering: Sequence[Tensor]) -> bool:
+    """As `place_hidden`, where it is known what enters the layers, a tensor ``(rows, in)`` each."""
+    moved = False
+    with torch.no_grad():
+        for layer, h in zip(network.layers[1:], entering[1:], strict=True):
+            moved = _place_layer(layer, h) or moved
     return moved
 
 

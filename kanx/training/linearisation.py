@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,10 +16,25 @@ from kanx.training.gram import Factor
 BLOCK_NUMBERS = 2**20  # numbers in one block of the Jacobian: 8 MiB of float64
 MOST_KEPT = 2**22  # numbers of a pass through the network that are kept for the next question
 
-# what enters a layer, its sums, and the features of its linear blocks
-_LayerState = tuple[Tensor, Tensor, list[Tensor | None]]
+
+class LayerState(NamedTuple):
+    """What a layer sees.
+
+    Attributes
+    ----------
+    entering : Tensor, (rows, in)
+    sums : Tensor, (rows, out)
+    features : list of Tensor, (rows, p, in, 1)
+        Of its blocks whose curves are linear in their parameters, None for the others.
+    """
+
+    entering: Tensor
+    sums: Tensor
+    features: list[Tensor | None]
+
+
 # of every block of rows: which they are, what its layers saw, and the outputs
-_Pass = list[tuple[slice, list[_LayerState], Tensor]]
+_Pass = list[tuple[slice, list[LayerState], Tensor]]
 
 
 class Linearisation:
@@ -60,6 +75,26 @@ class Linearisation:
         self.coordinates.write(w)
         return torch.cat([f for _, _, f in self._passes(w)])
 
+    def forward(self, w: Tensor, rows: slice = slice(None)) -> tuple[list[LayerState], Tensor]:
+        """Return what the layers see of some rows, and the outputs, ``(rows, outputs)``.
+
+        The network must be set to ``w``.
+        """
+        network = self.network
+        x = self.x[rows]
+        states = []
+        h = x
+        with torch.no_grad():
+            for index, nodes in enumerate(network.nodes):
+                sums, kept = self._layer(index, h, w, rows)
+                states.append(LayerState(h, sums, kept))
+                h = nodes(sums)
+            if self.skip_index is not None:
+                direct, kept = self._layer(self.skip_index, x, w, rows)
+                states.append(LayerState(x, direct, kept))
+                h = h + direct
+        return states, h
+
     def blocks(self) -> list[slice]:
         """Divide the rows into blocks whose Jacobian would fit into a cache."""
         step = max(64, BLOCK_NUMBERS // (self.coordinates.size * self.network.out_features))
@@ -87,11 +122,15 @@ class Linearisation:
         outputs : Tensor, (rows, outputs)
         jacobian : Tensor, (rows, outputs, size)
         """
+        states, f = self.forward(w, rows)
+        return f, self.jacobian_of(states, f)
+
+    def jacobian_of(self, states: list[LayerState], f: Tensor) -> Tensor:
+        """Return the Jacobian where `forward` has been; the network must be set to that place."""
+        count, outputs = f.shape
+        jacobian = f.new_zeros(count, outputs, self.coordinates.size)
+        seeds = torch.eye(outputs).to(f).expand(count, -1, -1)
         with torch.no_grad():
-            states, f = self._forward(w, rows)
-            count, outputs = f.shape
-            jacobian = f.new_zeros(count, outputs, self.coordinates.size)
-            seeds = torch.eye(outputs).to(f).expand(count, -1, -1)
             for owner, features, upstream in self._pulled_back(seeds, states):
                 if isinstance(owner, Block) and features is not None:
                     own = jacobian[:, :, owner.start : owner.stop]
@@ -100,7 +139,7 @@ class Linearisation:
                     torch.mul(masked, upstream[:, :, None, None, :], out=own)
                 else:
                     jacobian[:, :, self._bias_place(owner)] = upstream
-        return f, jacobian
+        return jacobian
 
     def factors(
         self, w: Tensor, living: Tensor, seed: Callable[[Tensor, slice], Tensor]
@@ -119,7 +158,7 @@ class Linearisation:
         for rows, states, f in self._passes(w):
             yield self._factors(seed(f, rows), states, living)
 
-    def _factors(self, seeds: Tensor, states: list[_LayerState], living: Tensor) -> list[Factor]:
+    def _factors(self, seeds: Tensor, states: list[LayerState], living: Tensor) -> list[Factor]:
         found: dict[int, list[Factor]] = {}
         with torch.no_grad():
             for owner, features, upstream in self._pulled_back(seeds, states):
@@ -175,7 +214,7 @@ class Linearisation:
 
     # -- details -----------------------------------------------------------------------------
 
-    def _passes(self, w: Tensor) -> Iterator[tuple[slice, list[_LayerState], Tensor]]:
+    def _passes(self, w: Tensor) -> Iterator[tuple[slice, list[LayerState], Tensor]]:
         """Yield every block of rows, what the layers saw, and the outputs, ``(rows, outputs)``."""
         known = self._known
         if known is not None and known[0] is w and known[1] == w._version:
@@ -184,8 +223,7 @@ class Linearisation:
         self._known = None
         kept: _Pass | None = [] if self._is_small() else None
         for rows in self.blocks():
-            with torch.no_grad():
-                states, f = self._forward(w, rows)
+            states, f = self.forward(w, rows)
             if kept is not None:
                 kept.append((rows, states, f))
             yield rows, states, f
@@ -233,23 +271,8 @@ class Linearisation:
             total += layer.bias
         return total, kept
 
-    def _forward(self, w: Tensor, rows: slice) -> tuple[list[_LayerState], Tensor]:
-        network = self.network
-        x = self.x[rows]
-        states = []
-        h = x
-        for index, nodes in enumerate(network.nodes):
-            sums, kept = self._layer(index, h, w, rows)
-            states.append((h, sums, kept))
-            h = nodes(sums)
-        if self.skip_index is not None:
-            direct, kept = self._layer(self.skip_index, x, w, rows)
-            states.append((x, direct, kept))
-            h = h + direct
-        return states, h
-
     def _pulled_back(
-        self, seeds: Tensor, states: list[_LayerState]
+        self, seeds: Tensor, states: list[LayerState]
     ) -> Iterator[tuple[Block | int, Tensor | None, Tensor]]:
         """Yield what every block and bias sees of derivatives by the outputs.
 
@@ -278,7 +301,7 @@ class Linearisation:
                 upstream = torch.einsum("nio,nco->nci", slopes, upstream)
 
     def _layer_pulled_back(
-        self, index: int, state: _LayerState, upstream: Tensor
+        self, index: int, state: LayerState, upstream: Tensor
     ) -> Iterator[tuple[Block | int, Tensor | None, Tensor]]:
         h, _, kept = state
         layer = self.network.all_layers[index]

@@ -11,8 +11,8 @@ from torch import Tensor
 from kanx.layers import LinearFamily
 from kanx.network import KAN
 from kanx.training.coordinates import Coordinates
-from kanx.training.domains import place_hidden
-from kanx.training.linearisation import Linearisation
+from kanx.training.domains import place_layers
+from kanx.training.linearisation import LayerState, Linearisation
 
 RANK = 1e-13  # singular values below this share of the largest count as zero
 
@@ -27,10 +27,16 @@ class Point:
         The linear coordinates are optimal given the others.
     residual : Tensor, (rows * outputs,)
         Weighted; ``y - f``.
+    states : list of LayerState
+        What the layers saw. The linear coordinates may have been others, on which only the sums of
+        the last layer depend; nobody asks for these.
+    f : Tensor, (rows, outputs)
     """
 
     w: Tensor
     residual: Tensor
+    states: list[LayerState]
+    f: Tensor
 
     @cached_property
     def squares(self) -> float:
@@ -46,33 +52,6 @@ class Point:
     def value(self, penalty: float) -> float:
         """Return what is minimised."""
         return self.squares + penalty * self.size
-
-
-class OutputLinearisation(Linearisation):
-    """As `Linearisation`, with the derivative by the linear coordinates alone for less work."""
-
-    def by_output_layer(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs and their derivative by ``w``, ``(rows, outputs, size)``.
-
-        The derivative holds only the columns of `linear_coordinates`; the others are zero. The
-        network must be set to ``w``.
-        """
-        coordinates, last = self.coordinates, len(self.network.layers) - 1
-        with torch.no_grad():
-            states, f = self._forward(w, slice(None))
-        outputs = f.shape[1]
-        jacobian = f.new_zeros(*f.shape, coordinates.size)
-        for index, (_, _, kept) in list(enumerate(states))[last:]:
-            for block, features in zip(coordinates.layer_blocks(index), kept, strict=True):
-                if features is not None:
-                    own = jacobian[:, :, block.start : block.stop].view(*f.shape, *block.shape)
-                    masked = features * block.bundle.mask  # (rows, p, in, out)
-                    own.diagonal(dim1=1, dim2=-1).copy_(masked)
-        start = coordinates.bias_starts.get(last)
-        if start is not None:
-            bias = jacobian[:, :, start : start + outputs]
-            bias.copy_(torch.eye(outputs, dtype=torch.float64))
-        return f, jacobian
 
 
 class SeparableProblem:
@@ -105,7 +84,7 @@ class SeparableProblem:
     ) -> None:
         self.network, self.x = network, x
         self.coordinates = Coordinates(network)
-        self.linearisation = OutputLinearisation(self.coordinates, x)
+        self.linearisation = Linearisation(self.coordinates, x)
         self.coordinates.freeze(self.linearisation.uninformed())
         self.root = weight.sqrt().unsqueeze(-1).expand_as(y).flatten()
         self.y = y.flatten() * self.root
@@ -115,6 +94,7 @@ class SeparableProblem:
         self._linear = self.linear[self.living]
         self.parameters = int(self.living.sum())
         self._moves = separate and len(network.layers) > 1
+        self._present: Tensor | None = None  # coordinates that the network is set to
 
     def start(self, penalty: float = 0.0) -> Point:
         """Return the network's present place."""
@@ -123,19 +103,44 @@ class SeparableProblem:
     def at(self, w: Tensor, penalty: float = 0.0) -> Point:
         """Evaluate the inner coordinates of ``w``; the linear ones are solved for."""
         self.coordinates.write(w)
-        if self._moves:  # the optimum is the same on any interval, its rounding error is not
-            w = self.coordinates.read() if place_hidden(self.network, self.x) else w
-        if not bool(self._linear.any()):
-            f = self.linearisation.outputs(w).flatten() * self.root
-        else:
-            f, jacobian = self._weighted(*self.linearisation.by_output_layer(w))
-            design = jacobian[:, self._linear]
+        states, f = self.linearisation.forward(w)
+        # the optimum is the same on any interval, its rounding error is not
+        entering = [state.entering for state in states[: len(self.network.layers)]]
+        if self._moves and place_layers(self.network, entering):
+            w = self.coordinates.read()
+            states, f = self.linearisation.forward(w)
+        if bool(self._linear.any()):
+            design = self.by_linear(states)
             w = w.clone()
-            others = f - design @ w[self.linear]
+            others = f.flatten() * self.root - design @ w[self.linear]
             w[self.linear] = ridge(design, self.y - others, penalty)
-            f = others + design @ w[self.linear]
+            weighted = others + design @ w[self.linear]
             self.coordinates.write(w)
-        return Point(w, self.y - f)
+        else:
+            weighted = f.flatten() * self.root
+        self._present = w
+        return Point(w, self.y - weighted, states, f)
+
+    def by_linear(self, states: list[LayerState]) -> Tensor:
+        """Differentiate the weighted outputs by the `linear` coordinates, ``(rows, linear)``."""
+        network = self.network
+        last, outputs = len(network.layers) - 1, network.out_features
+        first = self.coordinates.layer_blocks(last)[0].start
+        rows = len(self.x)
+        jacobian = torch.zeros(rows, outputs, self.coordinates.size - first, dtype=torch.float64)
+        for index, state in list(enumerate(states))[last:]:
+            blocks = self.coordinates.layer_blocks(index)
+            for block, features in zip(blocks, state.features, strict=True):
+                if features is not None:
+                    own = jacobian[:, :, block.start - first : block.stop - first]
+                    masked = features * block.bundle.mask  # (rows, p, in, out)
+                    places = own.view(rows, outputs, *block.shape).diagonal(dim1=1, dim2=-1)
+                    places.copy_(masked)
+        start = self.coordinates.bias_starts.get(last)
+        if start is not None:
+            bias = jacobian[:, :, start - first : start - first + outputs]
+            bias.copy_(torch.eye(outputs, dtype=torch.float64))
+        return jacobian.flatten(0, 1)[:, self.linear[first:]] * self.root.unsqueeze(-1)
 
     def system(self, point: Point, penalty: float) -> tuple[Tensor, Tensor]:
         """Return the linear least squares of a step of the inner coordinates.
@@ -145,8 +150,11 @@ class SeparableProblem:
         """
         root = penalty**0.5
         count = self.parameters
-        self.coordinates.write(point.w)
-        _, jacobian = self._weighted(*self.linearisation.jacobian(point.w))
+        if self._present is not point.w:
+            self.coordinates.write(point.w)
+            self._present = point.w
+        jacobian = self.linearisation.jacobian_of(point.states, point.f).flatten(0, 1)
+        jacobian = jacobian[:, self.living] * self.root.unsqueeze(-1)
         matrix = torch.cat([jacobian, root * torch.eye(count, dtype=torch.float64)])
         target = torch.cat([point.residual, -root * point.w[self.living]])
         own = matrix[:, ~self._linear]
@@ -154,10 +162,6 @@ class SeparableProblem:
             basis, _ = torch.linalg.qr(matrix[:, self._linear])
             own = own - basis @ (basis.mT @ own)
         return own, target
-
-    def _weighted(self, f: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor]:
-        living = jacobian.flatten(0, 1)[:, self.living]
-        return f.flatten() * self.root, living * self.root.unsqueeze(-1)
 
 
 def linear_coordinates(coordinates: Coordinates) -> Tensor:

@@ -81,7 +81,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
     n_estimators : int, default=4
         Random starts where there are hidden nodes; of the widths that ``hidden="auto"`` does not
         choose, two. All but stuck ones are averaged into one network. ``"auto"`` chooses among
-        more than 5000 rows on 2500 of them and finishes the best two on all.
+        more than 5000 rows on 2500 of them and finishes two starts on all.
     max_iter : int, default=60
         Largest number of rounds of every fit.
     loss : {"squared", "huber", "poisson"}, default="squared"

@@ -64,6 +64,16 @@ def test_shapes_hold_and_cost_little(frame, edge, hidden):
     assert np.ptp(response(model, X, "age")) > 3  # not flattened
 
 
+@pytest.mark.parametrize("seed", [1, 3])
+def test_the_way_to_a_constraint_does_not_throw_hidden_nodes_away(frame, seed):
+    """A whole Gauss-Newton step to where the constraints hold may end far uphill."""
+    X, y, truth = frame
+    wanted = {"age": "increasing", 1: ["convex"]}
+    options = {"hidden": (2,), "random_state": seed, "n_estimators": 2}
+    model = KANRegressor(constraints=wanted, **options).fit(X, y)
+    assert np.sqrt(np.mean((model.predict(X) - truth) ** 2)) < 0.1 * np.std(truth)
+
+
 def test_the_other_curves_make_up_for_a_constraint(frame):
     """The result is the constrained minimum: moving all other curves gains nothing."""
     rng = np.random.default_rng(1)

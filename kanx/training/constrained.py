@@ -23,6 +23,7 @@ from kanx.training.posterior import Posterior
 
 STEPS = 20  # of the constrained minimisation
 EXCHANGES = 20  # rounds of imposing a shape at more places
+DAMPINGS = (0.0, 1e-3, 1e-2, 0.1, 1.0, 10.0)  # of a step, relative to the curvature's diagonal
 NEGLIGIBLE = 1e-6  # relative gain of the penalised loss that ends the minimisation
 
 
@@ -61,9 +62,10 @@ def impose(
 
     The penalised loss is minimised under :math:`E c = 0, G c \ge 0` by Gauss-Newton steps, each
     the exact minimum of the quadratic model among the curves that keep the constraints (sequential
-    quadratic programming). All other curves move along, so what a constraint takes from one curve
-    the others make up for as well as they can. Precisions and noise stay those of the free fit,
-    and so do the error bars: they are those without the constraints, hence rather wide.
+    quadratic programming), damped like Levenberg's where the model does not hold so far. All other
+    curves move along, so what a constraint takes from one curve the others make up for as well as
+    they can. Precisions and noise stay those of the free fit, and so do the error bars: they are
+    those without the constraints, hence rather wide.
 
     Where only the diagonal of the curvature is known (large networks), the curves are projected
     and the bias makes up for the mean.
@@ -121,23 +123,28 @@ def _minimise(fit: Fit, problem: Problem, curves: Sequence[_Curve]) -> None:
     for _ in range(STEPS):
         equations = problem.assemble(fit.loss, w, living)
         hessian = equations.curvature + torch.diag(precision[living])
-        covariance = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
         slope = equations.gradient + precision[living] * w[living]
-        best = _most_probable(w[living] - covariance @ slope, covariance, curves)
-        trial, trial_value = w, value
-        for share in (1.0, 0.5, 0.25, 0.1, 0.01) if kept else (1.0,):
+        # the first step has to go to where the constraints hold, even uphill: the lowest place
+        least, found = value if kept else float("inf"), None
+        for damping in DAMPINGS:
+            damped = hessian + damping * torch.diag(hessian.diagonal())
+            spread = torch.cholesky_inverse(torch.linalg.cholesky(damped))
             trial = w.clone()
-            trial[living] += share * (best - w[living])
+            trial[living] = _most_probable(w[living] - spread @ slope, spread, curves)
             trial_value = problem.value(fit.loss, trial, precision)
-            if trial_value < value:
-                break
-        if kept and trial_value >= value:
+            if trial_value < least or not (kept or found is not None):
+                least, found = trial_value, trial
+                if kept:
+                    break
+        if found is None:
             break
-        done = kept and value - trial_value < NEGLIGIBLE * max(1.0, abs(value))
-        w, value, kept = trial, trial_value, True
+        done = kept and value - least < NEGLIGIBLE * max(1.0, abs(value))
+        w, value, kept = found, least, True
         if done:
             break
     coordinates.write(w)
+    hessian = problem.assemble(fit.loss, w, living).curvature + torch.diag(precision[living])
+    covariance = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
     noise = posterior.noise_precision
     fit.posterior = Posterior(coordinates, living, covariance, posterior.precision, noise)
 

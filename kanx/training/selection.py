@@ -20,7 +20,6 @@ HIDDEN_WIDTHS = (2, 4, 8)
 PILOTS = 2  # starts of every width that is tried
 # of GP edges on the inputs, in spacings of the control points
 LENGTH_SCALES = (1.25, 2.0, 3.0)
-FINISHED_ON_ALL = 2  # networks that are finished on all rows where a part of them chose
 # nor are more than this many times as many as there are rows
 COORDINATES_PER_ROW = 1.5
 # log evidence a row below the best: widths that count as equally good, and starts worth averaging;
@@ -138,7 +137,8 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     The additive model is kept unless hidden nodes are clearly better: what is easier to read needs
     no further argument; see `Candidate.clearly_better`. Every width gets two starts, while the
     average of the wider ones predicts left-out rows better; see `leave_out`. All starts of the
-    best width are averaged, `n_estimators` of them. Where few hidden nodes do as well as many,
+    best width are averaged, `n_estimators` of them, or those two where a part of the rows chose:
+    what they cost on all rows is better spent there. Where few hidden nodes do as well as many,
     multiplication nodes are tried, see `multiply`.
 
     Parameters
@@ -162,11 +162,10 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
     # what is read at once may predict slightly worse than an average of many curves
     if product is not None and Candidate([product]).left_out > chosen.left_out - CLEAR:
         return [whole.finish(product)]
+    if len(task.x) < len(whole.x):  # all rows are worth more than other starts on a part of them
+        return whole.finish_all(chosen.trials)
     more = task.fit_starts((best,), True, range(PILOTS, n_estimators))
-    kept = near_best([*chosen.trials, *more], rows)
-    if len(task.x) < len(whole.x):
-        kept = kept[:FINISHED_ON_ALL]
-    return whole.finish_all(kept)
+    return whole.finish_all(near_best([*chosen.trials, *more], rows))
 
 
 def _widths(task: Task, simplest: Candidate, n_estimators: int) -> dict[int, Candidate]:

@@ -21,7 +21,7 @@ from kanx.training.subset import choose_rows
 
 # beyond so many rows sizes and starts are tried on a part, and the chosen ones finished on all
 MANY_ROWS, PART_OF_ROWS = 5000, 2500
-ROUNDS_ON_ALL = 4
+ROUNDS_ON_ALL = 5
 
 
 @dataclass(frozen=True)
@@ -114,23 +114,22 @@ class Task:
         return replace(self, x=self.x[chosen], y=self.y[chosen], weight=self.weight[chosen])
 
     def finish(self, trial: Trial) -> Fit:
-        """Prune a fit; one to a part of the rows is then continued on all of them."""
-        fit = trial.finish(self.settings.prune)
+        """Prune a fit; one to a part of the rows is first continued on all of them.
+
+        What a part of the rows is too few to show may be clear in all of them.
+        """
         if len(self.x) <= MANY_ROWS:
-            return fit
+            return trial.finish(self.settings.prune)
+        climb = trial.climb
+        rounds = min(ROUNDS_ON_ALL, self.settings.max_iter)
         return fit_evidence(
-            fit.network,
+            climb.coordinates.network,
             self.x,
             self.y,
-            fit.loss,
+            climb.loss,
             self.weight,
-            precision=fit.posterior.precision,
-            settings=replace(
-                self.settings,
-                max_iter=min(ROUNDS_ON_ALL, self.settings.max_iter),
-                prune=False,
-                tied=trial.climb.tied,
-            ),
+            precision=climb.precision,
+            settings=replace(self.settings, max_iter=rounds, tied=climb.tied),
             on_round=self.on_round,
         )
 

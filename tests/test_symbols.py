@@ -7,6 +7,8 @@ import sympy as sp
 
 import kanx
 from kanx.explain.formula import Formula
+from kanx.explain.symbol_likelihood import Normal
+from kanx.explain.symbol_refit import Draft, Rows, refit
 
 A, B, C = sp.symbols("a b c")
 
@@ -194,3 +196,11 @@ def test_a_law_whose_outer_curve_is_bent_by_the_inner_ones_is_found():
     formula = kanx.symbolify(model, X, y)
     assert formula.expr.atoms(sp.exp) and formula.expr.atoms(sp.sin)
     assert np.abs(formula.predict(X) - law).max() < 0.02 * law.std()
+
+
+def test_constants_whose_squared_errors_are_no_number_are_refused():
+    x = np.linspace(1, 2, 20)
+    rows = Rows({"x": x}, x, Normal(), 1e-12, 20.0)
+    far = Draft.of(sp.exp(sp.Float(300.0) * sp.Symbol("x")), {})  # finite up to e^600
+    assert np.isfinite(far.predict(far.point, rows.columns)).all()
+    assert refit(far, rows) is None

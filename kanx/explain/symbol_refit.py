@@ -211,7 +211,7 @@ def refit(draft: Draft, rows: Rows, kept_coefficients: int = 0, steps: int = 30)
     Returns
     -------
     Refit or None
-        None if the formula is not finite on the rows.
+        None if the formula, or the sum of its squared errors, is not finite on the rows.
     """
 
     def residual(point: Array) -> Array:
@@ -229,20 +229,24 @@ def refit(draft: Draft, rows: Rows, kept_coefficients: int = 0, steps: int = 30)
     point = draft.point
     if not np.isfinite(residual(point)).all():
         return None
-    if len(point):
-        found = least_squares(
-            residual,
-            point,
-            jacobian,
-            x_scale="jac",
-            max_nfev=steps,
-            xtol=1e-12,
-            ftol=1e-12,
-            gtol=1e-15,
-        )
-        point = found.x
-    left = residual(point)
-    loss = float(left @ left)
+    # steps that are tried and refused may lead to values whose squares are no numbers
+    with np.errstate(over="ignore", invalid="ignore"):
+        if len(point):
+            found = least_squares(
+                residual,
+                point,
+                jacobian,
+                x_scale="jac",
+                max_nfev=steps,
+                xtol=1e-12,
+                ftol=1e-12,
+                gtol=1e-15,
+            )
+            point = found.x
+        left = residual(point)
+        loss = float(left @ left)
+    if not np.isfinite(loss):
+        return None
     slopes = jacobian(point)
     covariance = _inverse(slopes) * rows.variance(loss, len(point))
     moved = draft.at(point)

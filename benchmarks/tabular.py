@@ -220,7 +220,7 @@ def main():
             "kin40k and protein the first alone); the errors are in standard deviations of the",
             "training target, and the likelihood is that of the target in these units.",
             "Classification: mean of five stratified folds. All models saw the same rows. The",
-            "seconds are of one run for yacht, energy and autompg, and of several runs on the same",
+            "seconds are of one run for energy and kin40k, and of several runs on the same",
             "machine, whose load differed, for the others. A dash is what a model does not offer.",
             "",
             *tables(found),

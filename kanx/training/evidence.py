@@ -38,6 +38,7 @@ from kanx.training.together import minimise_together
 # beyond this many coordinates the curvature is kept as its diagonal
 DENSE_LIMIT = 3000
 PATIENCE = 4
+LEAST_GAIN = 0.5  # of log evidence: less is not worth a mention (Jeffreys)
 FALLS = 2  # rounds in turn that lower the evidence: the precisions have run past their optimum
 
 
@@ -52,7 +53,7 @@ class Settings:
         precisions.
     tol : float, default=1e-4
         The fit has converged when no round of the last four has raised the best log evidence by
-        more than this per row, and at least 0.05, or each of the last two has lowered it by that.
+        more than this per row, and at least 0.5, or each of the last two has lowered it by that.
     prune : bool, default=True
         Whether edges are pruned that the evidence does not want; see `prune_edges`.
     tied : bool, default=False
@@ -165,7 +166,7 @@ class Ascent:
         if precision is not None:
             self.climb.precision = precision.clone()
         self._progress = self._journal.resume(self.climb)
-        self._enough = max(settings.tol * weight.sum().item(), 0.5)
+        self._enough = max(settings.tol * weight.sum().item(), LEAST_GAIN)
         self._converged = self._has_converged()
         self._stopped = False
 

@@ -15,7 +15,8 @@ from kanx.training.normal_equations import NormalEquations, assemble
 
 ROUNDING = 1e-14  # share of the loss below which a promised gain is nothing
 TOLERANCE = 1e-5  # share of the loss, of at least one nat, that a step has to gain
-# factors by which the damping rises after a failed step and falls after a good one, and its limits
+# factors by which the damping rises after a failed step and falls after one that was good at once,
+# and its limits
 MORE, LESS, LEAST_DAMPING, MOST_DAMPING = 5.0, 5.0, 1e-12, 1e12
 
 

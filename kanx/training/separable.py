@@ -128,7 +128,7 @@ class SeparableProblem:
         first = self.coordinates.layer_blocks(last)[0].start
         rows = len(self.x)
         jacobian = torch.zeros(rows, outputs, self.coordinates.size - first, dtype=torch.float64)
-        for index, state in list(enumerate(states))[last:]:
+        for index, state in enumerate(states[last:], last):
             blocks = self.coordinates.layer_blocks(index)
             for block, features in zip(blocks, state.features, strict=True):
                 if features is not None:

@@ -35,7 +35,8 @@ def test_a_group_started_again_goes_on_to_the_same_model(tmp_path):
 
     killed = start("killed", 4)
     assert killed.returncode != 0
-    assert "SIGKILL" in killed.stderr
+    # torchrun names the process that it saw end first, which can be the one left alone
+    assert (tmp_path / "killed" / "killed").exists()
     assert not (tmp_path / "killed" / "predictions.npy").exists()
     for name in ("killed", "undisturbed"):
         done = start(name, 0)

@@ -127,6 +127,16 @@ class LinearFamily(EdgeFamily):
         """Whether the coefficients are the only parameters of the bundle."""
         return len(self._parameters) == 1 and not self._modules
 
+    def expands_like(self, other: LinearFamily) -> bool:
+        """Say whether the other has the same basis functions of the same inputs."""
+        if self.name != other.name or self.config() != other.config():
+            return False
+        own, others = dict(self.named_buffers(recurse=False)), dict(other.named_buffers())
+        return all(
+            name == "mask" or (value.shape == others[name].shape and value.equal(others[name]))
+            for name, value in own.items()
+        )
+
     def expand_block(self, x: Tensor) -> Tensor:
         """Evaluate what `expand` does without a derivative, in fewer passes over memory."""
         filled, absent = self.filled(x)

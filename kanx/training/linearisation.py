@@ -58,10 +58,17 @@ class Linearisation:
         self.skip_index = len(network.layers) if network.skip is not None else None
         self._known: tuple[Tensor, int, _Pass] | None = None  # at which w, and its version
         self._input_features: dict[int, Tensor] = {}
+        seen: list[Block] = []
         for block in coordinates.blocks:
             if self._sees_inputs(block) and isinstance(block.bundle, LinearFamily):
-                own = own_columns(network.all_layers[block.layer], block.columns, x)
-                self._input_features[block.start] = whitened_features(block, own)
+                alike = next((known for known in seen if _expand_alike(known, block)), None)
+                if alike is None:
+                    own = own_columns(network.all_layers[block.layer], block.columns, x)
+                    features = whitened_features(block, own)
+                    seen.append(block)
+                else:
+                    features = self._input_features[alike.start]
+                self._input_features[block.start] = features
 
     def __getstate__(self) -> dict[str, Any]:
         # another process computes the expansions anew: they are larger than all else
@@ -312,6 +319,17 @@ class Linearisation:
             yield block, features, upstream
         if layer.bias is not None:
             yield index, None, upstream
+
+
+def _expand_alike(one: Block, other: Block) -> bool:
+    """Say whether two blocks expand the same columns in the same way."""
+    own, others = one.bundle, other.bundle
+    assert isinstance(own, LinearFamily) and isinstance(others, LinearFamily)
+    return (
+        one.columns == other.columns
+        and own.expands_like(others)
+        and torch.equal(one.factor, other.factor)
+    )
 
 
 def _contract(block: Block, features: Tensor, upstream: Tensor) -> Tensor:

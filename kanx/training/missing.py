@@ -10,6 +10,8 @@ from kanx.network import KAN
 from kanx.training.coordinates import own_columns
 from kanx.training.distributed import everywhere, total
 
+ROWS = 1024  # that are expanded at a time
+
 
 def average_where_never_missing(network: KAN, x: Tensor, weight: Tensor) -> None:
     """Let a missing value count as the curve's mean where the data had none; in place.
@@ -28,7 +30,11 @@ def average_where_never_missing(network: KAN, x: Tensor, weight: Tensor) -> None
             complete = everywhere(~torch.isnan(own).any(0))
             with torch.no_grad():
                 values = bundle.stacked_parameters().clone()
-                curves = bundle.curves(torch.where(complete, own, bundle.lower))
-                mean = total(torch.einsum("n,nio->io", weight, curves)) / total(weight.sum())
-                values[-1, complete] = mean[complete]
+                features = torch.zeros(values.shape[:2]).to(values)
+                for part, its_weight in zip(own.split(ROWS), weight.split(ROWS), strict=True):
+                    expanded = bundle.expand_block(torch.where(complete, part, bundle.lower))
+                    features += torch.einsum("n,ngi->gi", its_weight, expanded)
+                mean = total(features) / total(weight.sum())
+                curves = torch.einsum("gi,gio->io", mean, values * bundle.mask)
+                values[-1, complete] = curves[complete]
             bundle.load_stacked(values)

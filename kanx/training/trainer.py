@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from kanx.network import KAN
 from kanx.training.distributed import own_share, processes, total
+from kanx.training.expanded import Expanded, can_expand, expansion_size
 from kanx.training.losses import Loss, NoisyLoss
 from kanx.training.options import TrainingOptions
 from kanx.training.portion import Portion
-from kanx.training.rows import ROWS_AT_ONCE, Chunk, Chunks, blocks, seeded
+from kanx.training.rows import ROWS_AT_ONCE, Chunk, Chunks, InMemory, blocks, seeded
 from kanx.training.sparsity import sparsity_penalty
 from kanx.training.whitened import Prior
 
 NOISE_RANGE = (1e-2, 1e12)  # of the noise precision, for a target of unit variance
 MOST_REJECTED = 50  # steps in a row, after which training cannot go on
+LARGEST_EXPANSION = 2**28  # numbers in the expansions of all rows: 1 GiB in float32
 DTYPES = {
     "float64": torch.float64,
     "float32": torch.float32,
@@ -48,7 +50,8 @@ class Trainer:
     options : TrainingOptions
     optimizer : {"adam", "lbfgs"}
     rows : Chunks
-        Only their number and total weight are kept.
+        Their number and total weight are kept; on the CPU, where they are in memory, also the
+        expansions of their inputs.
     seed : int
         Of the order of rows.
 
@@ -84,8 +87,11 @@ class Trainer:
             self.like.device.type, enabled=options.precision == "float16"
         )
         self.forward: nn.Module = network
+        self._expansions: tuple[Tensor, ...] | None = None
+        if optimizer == "adam":
+            self._expand(rows)
         if processes() > 1 and optimizer == "adam":
-            self.forward = nn.parallel.DistributedDataParallel(network)
+            self.forward = nn.parallel.DistributedDataParallel(self.forward)
         self.rejected, self.stuck = 0, False
         self._in_a_row, self._caution = 0, 1.0
         self._portion, self._scored = Portion(ROWS_AT_ONCE), Portion(ROWS_AT_ONCE)
@@ -165,10 +171,10 @@ class Trainer:
         parts = own.split(self._portion.rows) if processes() == 1 else (own,)
         try:
             for index, part in enumerate(parts):
-                x, y, weight = (rows[part] for rows in chunk)
-                value = share * self._data_loss(self.forward, x, y, weight)
+                y, weight = chunk[1][part], chunk[2][part]
+                value = share * self._data_loss(self._outputs(chunk, part), y, weight)
                 if index == 0:
-                    value = value + self._penalty(x)
+                    value = value + self._penalty(chunk[0][part])
                 self.scaler.scale(value).backward()
                 total_value = total_value + value.detach()
         except torch.OutOfMemoryError as error:
@@ -214,7 +220,9 @@ class Trainer:
         for x, y, weight in blocks(chunks, self._portion.rows):
             own = own_share(len(x))
             first = x if first is None else first
-            part = self._data_loss(self.network, x[own], y[own], weight[own]) / self.total_weight
+            with self._autocast():
+                f = self.network(x[own].to(self.like))
+            part = self._data_loss(f, y[own], weight[own]) / self.total_weight
             part.backward()
             value += part.detach().double().cpu()
         for parameter in self.parameters:
@@ -229,13 +237,25 @@ class Trainer:
 
     # -- the objective -----------------------------------------------------------------------
 
-    def _data_loss(self, network: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-        """Return the weighted sum of the losses, and remember the residuals for the noise."""
-        x, weight = x.to(self.like), weight.to(self.like)
-        y = y.to(self.like.device) if y.dtype == torch.int64 else y.to(self.like)
+    def _expand(self, rows: Chunks) -> None:
+        """Keep the expansions of rows in memory; a GPU expands them faster than it reads them."""
+        if not isinstance(rows, InMemory) or self.like.is_cuda or not can_expand(self.network):
+            return
+        if rows.rows * expansion_size(self.network) <= LARGEST_EXPANSION:
+            self.forward = expanded = Expanded(self.network)
+            self._expansions = expanded.expand(rows.x.to(self.like))
+
+    def _outputs(self, chunk: Chunk, index: Tensor) -> Tensor:
+        """Return the network's outputs at some rows of a chunk, ``(rows, outputs)``."""
+        entering = (chunk[0],) if self._expansions is None else self._expansions
         with self._autocast():
-            f = network(x)
-        f = f.to(self.like.dtype)
+            f: Tensor = self.forward(*(values[index].to(self.like) for values in entering))
+        return f
+
+    def _data_loss(self, f: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted sum of the losses, and remember the residuals for the noise."""
+        f, weight = f.to(self.like.dtype), weight.to(self.like)
+        y = y.to(self.like.device) if y.dtype == torch.int64 else y.to(self.like)
         loss = self.loss.to(f)
         if isinstance(loss, NoisyLoss):
             with torch.no_grad():

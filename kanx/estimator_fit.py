@@ -24,6 +24,7 @@ from kanx.training.options import FIRST_ORDER, OPTIMIZERS, TrainingOptions, as_o
 from kanx.training.rows import InMemory
 from kanx.training.threads import threads_for
 from kanx.training.topology import HIDDEN_OPTIONS, edge_specs, fit_topology
+from kanx.training.wide import Wide
 
 # numbers in the expansions of all rows, beyond which they are not kept in memory: 4 GiB
 LARGEST_EXPANSION = 2**29
@@ -92,6 +93,7 @@ def fit_members(
             constraints=estimator.constraints,
             target_scale=target_scale,
             first_order=first_order,
+            wide=Wide(options, folder, interruption) if estimator.optimizer == "auto" else None,
             checkpoint=folder,
             n_jobs=estimator.n_jobs,
         )

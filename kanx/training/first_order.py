@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kanx.network import KAN, Width
+from kanx.training.calibration import calibrated
 from kanx.training.checkpoint import fingerprint
 from kanx.training.climb import BIAS_PRECISION
 from kanx.training.coordinates import Coordinates
 from kanx.training.evidence import Fit
 from kanx.training.laplace import laplace
-from kanx.training.losses import Loss, NoisyLoss
+from kanx.training.losses import Gaussian, Loss, NoisyLoss
 from kanx.training.minibatch import train
 from kanx.training.missing import average_where_never_missing
 from kanx.training.options import TrainingOptions
 from kanx.training.rows import Chunk, Chunks, InMemory
-from kanx.training.selection import LARGEST, choose_length_scale, select
+from kanx.training.selection import LARGEST, Choice, choose, choose_length_scale
 from kanx.training.sparsity import prune_small_edges
 from kanx.training.starts import random_start
 from kanx.training.task import Task
+
+# hidden nodes beyond those whose whole curvature is kept, and rows that each coordinate needs
+WIDTHS, ROWS_PER_COORDINATE = (16, 32, 64), 4
+FINER = 2 / 3  # of the length-scale that a part of the rows has chosen
 
 
 @dataclass(frozen=True)
@@ -90,16 +96,26 @@ class FirstOrder:
         """
         part = task.part()
         if hidden is None:
-            start = select(part, n_estimators)[0]
-            return self.finish(
-                start.network, start.loss, start.posterior.precision, task.random_state, task
-            )
+            choice = choose(part, n_estimators)
+            width = wide_width(choice, self.rows.training.rows)
+            if width is not None:
+                task = replace(task, edges=wide_edges(choice))
+                return self.fit_random(task, (width,), skip=True, seed=task.random_state)
+            task = replace(task, edges=choice.task.edges)
+            start = choice.finish(n_estimators)[0]
+            precision = start.posterior.precision
+            return self.finish(start.network, start.loss, precision, task.random_state, task)
         if task.coordinates(0) <= LARGEST:
             part, _ = choose_length_scale(part)
-        network = replace(task, edges=part.edges).build(hidden, skip)
-        random_start(network, torch.Generator().manual_seed(task.random_state))
+        task = replace(task, edges=part.edges)
+        return self.fit_random(task, hidden, skip=skip, seed=task.random_state)
+
+    def fit_random(self, task: Task, hidden: Sequence[Width], *, skip: bool, seed: int) -> Fit:
+        """Fit a network of given hidden widths from a random start."""
+        network = task.build(hidden, skip)
+        random_start(network, torch.Generator().manual_seed(seed))
         precision = flat_precision(network, self.options.prior_precision)
-        return self.finish(network, task.loss, precision, task.random_state, task)
+        return self.finish(network, task.loss, precision, seed, task)
 
     def finish(self, network: KAN, loss: Loss, precision: Tensor, seed: int, task: Task) -> Fit:
         """Train a network from its present parameters, prune it and find its posterior."""
@@ -124,6 +140,8 @@ class FirstOrder:
             prune_small_edges(network, sample.x[:2048], self.options.prune_below)
         average_where_never_missing(network, sample.x, sample.weight)
         posterior, evidence, final = laplace(network, self.rows.training, outcome.loss, precision)
+        if self.rows.held_out is not None and posterior.is_diagonal and type(final) is Gaussian:
+            posterior, final = calibrated(posterior, final, self.rows.held_out)
         return Fit(network, posterior, evidence, final, outcome.trace, outcome.converged)
 
     def _state_file(self, network: KAN, loss: Loss, precision: Tensor, seed: int) -> Path | None:
@@ -139,6 +157,27 @@ class FirstOrder:
         tensors = [*network.state_dict().values(), precision, *noise]
         name = fingerprint([*described, *tensors, sample.x, sample.y, sample.weight])
         return self.folder / f"{self.optimizer}-{name}.safetensors"
+
+
+def wide_width(choice: Choice, rows: int) -> int | None:
+    """Return how many hidden nodes to train on so many rows; None where few are enough."""
+    if not choice.widest:
+        return None
+    enough = [w for w in WIDTHS if choice.task.coordinates(w) * ROWS_PER_COORDINATE <= rows]
+    return max(enough, default=None)
+
+
+def wide_edges(choice: Choice) -> list[dict[str, Any]]:
+    """Return the edges on the inputs of wide networks.
+
+    All rows may show closer bends than the part of them that has chosen a length-scale.
+    """
+    return [
+        {**own, "length_scale": FINER * own["length_scale"]}
+        if "length_scale" in own and "length_scale" not in asked
+        else own
+        for asked, own in zip(choice.whole.edges, choice.task.edges, strict=True)
+    ]
 
 
 def flat_precision(network: KAN, value: float) -> Tensor:

@@ -131,15 +131,57 @@ class Candidate:
         return bool(mean > STANDARD_ERRORS * spread + CLEAR_LEFT_OUT)
 
 
-def select(task: Task, n_estimators: int) -> list[Fit]:
+@dataclass(frozen=True)
+class Choice:
+    """The size that a task asks for, and what has been fitted of it.
+
+    Attributes
+    ----------
+    whole : Task
+    task : Task
+        With the part of the rows and the length-scale of the fits.
+    trials : list of Trial
+        Of the size, from several starts.
+    additive : bool
+        Whether there are no hidden nodes.
+    more : tuple of int, optional
+        Hidden widths of which further starts may be averaged.
+    log_density : float
+        Of a left-out row.
+    widest : bool
+        Whether no more hidden nodes were tried only because the curvature would be too large.
+    """
+
+    whole: Task
+    task: Task
+    trials: list[Trial]
+    additive: bool = False
+    more: tuple[int, ...] | None = None
+    log_density: float = -float("inf")
+    widest: bool = False
+
+    def finish(self, n_estimators: int) -> list[Fit]:
+        """Fit further starts of a chosen width, and finish all.
+
+        All starts are averaged, `n_estimators` of them; where a part of the rows chose, those
+        that chose alone: what others cost is better spent on all rows.
+        """
+        if self.additive:
+            return [finish_additive(self.whole, self.task, self.trials[0])]
+        if self.more is None or len(self.task.x) < len(self.whole.x):
+            return self.whole.finish_all(self.trials)
+        more = self.task.fit_starts(self.more, True, range(PILOTS, n_estimators))
+        rows = self.task.weight.sum().item()
+        return self.whole.finish_all(near_best([*self.trials, *more], rows))
+
+
+def choose(task: Task, n_estimators: int) -> Choice:
     """Choose between the additive model and hidden layers.
 
     The additive model is kept unless hidden nodes are clearly better: what is easier to read needs
     no further argument; see `Candidate.clearly_better`. Every width gets two starts, while the
-    average of the wider ones predicts left-out rows better; see `leave_out`. All starts of the
-    best width are averaged, `n_estimators` of them, or those two where a part of the rows chose:
-    what they cost on all rows is better spent there. Where few hidden nodes do as well as many,
-    multiplication nodes are tried, see `multiply`.
+    average of the wider ones predicts left-out rows better; see `leave_out`. Where few hidden
+    nodes do as well as many, multiplication nodes are tried, see `multiply`.
 
     Parameters
     ----------
@@ -148,24 +190,24 @@ def select(task: Task, n_estimators: int) -> list[Fit]:
         Starts of the chosen width; see `near_best` for those that are returned.
     """
     whole, (task, additive) = task, choose_length_scale(task.part())
+    choice = Choice(whole, task, [additive], additive=True)
     rows = task.weight.sum().item()
     if rows < ROWS_PER_INPUT * len(task.edges):
-        return [finish_additive(whole, task, additive)]
+        return choice
     simplest, tried = Candidate([additive]), _widths(task, Candidate([additive]), n_estimators)
     best = max(tried, key=lambda width: tried[width].left_out, default=None)
     if best is None or not any(own.clearly_better(simplest) for own in tried.values()):
-        return [finish_additive(whole, task, additive)]
+        return choice
     chosen = tried[best]
     highest = max(own.evidence for own in tried.values())
     fewest = min(w for w, own in tried.items() if own.evidence >= highest - SAME_WIDTH * rows)
     product = multiply(task, fewest, highest)
     # what is read at once may predict slightly worse than an average of many curves
     if product is not None and Candidate([product]).left_out > chosen.left_out - CLEAR:
-        return [whole.finish(product)]
-    if len(task.x) < len(whole.x):  # all rows are worth more than other starts on a part of them
-        return whole.finish_all(chosen.trials)
-    more = task.fit_starts((best,), True, range(PILOTS, n_estimators))
-    return whole.finish_all(near_best([*chosen.trials, *more], rows))
+        return Choice(whole, task, [product])
+    widest = best == max(tried)
+    density = chosen.left_out / rows
+    return Choice(whole, task, chosen.trials, more=(best,), log_density=density, widest=widest)
 
 
 def _widths(task: Task, simplest: Candidate, n_estimators: int) -> dict[int, Candidate]:

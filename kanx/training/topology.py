@@ -19,8 +19,9 @@ from kanx.training.first_order import FirstOrder
 from kanx.training.hidden import Hidden, parse_hidden
 from kanx.training.losses import Loss
 from kanx.training.noise_free_choice import without_noise
-from kanx.training.selection import choose_length_scale, finish_additive, near_best, select
+from kanx.training.selection import choose, choose_length_scale, finish_additive, near_best
 from kanx.training.task import Task
+from kanx.training.wide import Wide
 
 # a family, its options under "family" and others, or one of these for every column
 EdgeChoice = str | Mapping[Any, Any]
@@ -54,6 +55,7 @@ def fit_topology(
     constraints: Mapping[Any, Any] | None = None,
     target_scale: Tensor | None = None,
     first_order: FirstOrder | None = None,
+    wide: Wide | None = None,
     checkpoint: Path | None = None,
     n_jobs: int | None = None,
 ) -> list[Fit]:
@@ -67,6 +69,8 @@ def fit_topology(
         Target units per unit of the output, for curves that are known functions; 1 if left out.
     first_order : FirstOrder, optional
         Instead of Levenberg-Marquardt; ``x``, ``y`` and ``weight`` are then its sample of the rows.
+    wide : Wide, optional
+        Networks for many rows that ask for more nodes than Levenberg-Marquardt can take.
     checkpoint : Path, optional
         Folder of checkpoints; see `Journal`.
     n_jobs : int, optional
@@ -117,14 +121,17 @@ def fit_topology(
     )
     if exact is not None:
         return [exact]
-    return [bound.finish(fit, task) for fit in _fits(task, topology, n_estimators)]
+    fits = _fits(task, topology, n_estimators, None if wanted else wide)
+    return [bound.finish(fit, task) for fit in fits]
 
 
-def _fits(task: Task, topology: Hidden, n_estimators: int) -> list[Fit]:
+def _fits(task: Task, topology: Hidden, n_estimators: int, wide: Wide | None) -> list[Fit]:
     """Fit and choose, constraints aside."""
     widths = topology.all_widths(len(task.edges))
     if widths is None:
-        return select(task, n_estimators)
+        choice = choose(task, n_estimators)
+        wider = [] if wide is None else wide.fit(choice, n_estimators)
+        return wider or choice.finish(n_estimators)
     whole, (task, additive) = task, choose_length_scale(task.part())
     if not widths:
         return [finish_additive(whole, task, additive)]

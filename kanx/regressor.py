@@ -57,13 +57,14 @@ class KANRegressor(RegressorMixin, KANEstimator):
     hidden : "auto", "additive", tuple of widths, or (name, number), default="auto"
         Hidden nodes. ``"auto"`` keeps the additive model unless two, four or eight hidden nodes, or
         one or two multiplication nodes in their place, are clearly better by their evidence or by
-        their predictions of left-out rows; see `kanx.training.selection.select`. A tuple of
-        widths adds hidden layers beside direct curves from input to output; ``("kst", Q)`` is the
-        Kolmogorov superposition with ``Q`` outer functions, ``("shared_kst", Q)`` the one whose
-        outer functions share one curve per input, and ``("deep_sets", width)`` a function of a set
-        whose elements are the columns, in any order (``("deep_sets", width, d)``: elements of
-        ``d`` neighbouring columns each). A width may be a mapping with multiplication and ratio
-        nodes, such as ``{"sums": 2, "ratios": ["S"]}``.
+        their predictions of left-out rows; see `kanx.training.selection.choose`. Beyond 5000 rows
+        it may be 16, 32 or 64, see `optimizer`. A tuple of widths adds hidden layers beside direct
+        curves from input to output; ``("kst", Q)`` is the Kolmogorov superposition with ``Q`` outer
+        functions, ``("shared_kst", Q)`` the one whose outer functions share one curve per input,
+        and ``("deep_sets", width)`` a function of a set whose elements are the columns, in any
+        order (``("deep_sets", width, d)``: elements of ``d`` neighbouring columns each). A width
+        may be a mapping with multiplication and ratio nodes, such as
+        ``{"sums": 2, "ratios": ["S"]}``.
     edge_options : mapping, optional
         Options of the edge family, such as ``{"control_points": 20}``; ``{"residual": "silu"}``
         runs that function beside every numeric curve, see `kanx.layers.KANLayer`.
@@ -89,7 +90,9 @@ class KANRegressor(RegressorMixin, KANEstimator):
     optimizer : {"auto", "lm", "adam", "lbfgs"}, default="auto"
         Levenberg-Marquardt, or a first-order method for large networks and for rows that do not
         fit into memory; these train one network. ``"auto"`` is Levenberg-Marquardt unless rows come
-        in batches, are too many, or a sparsity penalty is asked for.
+        in batches, are too many, or a sparsity penalty is asked for. Where eight hidden nodes are
+        chosen from more than 5000 rows, it goes on to wider networks by Adam, which
+        ``"lm"`` does not; see `kanx.training.wide`.
     training : TrainingOptions or mapping, optional
         How the first-order methods train; see `kanx.training.options.TrainingOptions`.
     checkpoint : path, optional

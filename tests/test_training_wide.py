@@ -1,0 +1,95 @@
+"""Many rows that ask for more nodes than Levenberg-Marquardt can take get a wide network."""
+
+import numpy as np
+import pytest
+
+from kanx import KANClassifier, KANRegressor
+
+OPTIONS = {"random_state": 0, "max_iter": 6, "n_estimators": 2}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Let few rows count as many."""
+    monkeypatch.setattr("kanx.training.task.MANY_ROWS", 1000)
+    monkeypatch.setattr("kanx.training.task.PART_OF_ROWS", 500)
+    monkeypatch.setattr("kanx.training.selection.HIDDEN_WIDTHS", (2, 4))
+    monkeypatch.setattr("kanx.training.first_order.WIDTHS", (6, 12, 24))
+
+
+def table(rows=3000, noise=0.1):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (rows, 3))
+    f = np.sin(4 * X[:, 0] * X[:, 1] + 2 * X[:, 2]) + np.cos(5 * X[:, 2] * X[:, 0])
+    return X, f + noise * rng.standard_normal(rows), f
+
+
+def nodes(model):
+    return [fit.network.nodes[0].width for fit in model.model_.members]
+
+
+@pytest.mark.slow
+def test_wide_networks_predict_better_and_their_intervals_hold(small):
+    X, y, f = table(4000)
+    wide = KANRegressor(**OPTIONS).fit(X[:3000], y[:3000])
+    narrow = KANRegressor(optimizer="lm", **OPTIONS).fit(X[:3000], y[:3000])
+    assert nodes(narrow) == [4, 4]
+    assert nodes(wide) == [12, 12]  # four rows for every coordinate
+    errors = [np.std(model.predict(X[3000:]) - f[3000:]) for model in (wide, narrow)]
+    assert errors[0] < 0.7 * errors[1]
+    lower, upper = wide.predict_interval(X[3000:]).T
+    inside = np.mean((lower <= y[3000:]) & (y[3000:] <= upper))
+    assert 0.9 < inside < 0.99
+    assert wide.network_.nodes[0].width == 24
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_networks_in_any_number_of_processes(small):
+    X, y, _ = table(1500)
+    one, two = (KANRegressor(n_jobs=jobs, **OPTIONS).fit(X, y) for jobs in (1, 2))
+    assert set(nodes(one)) == {6} and len(nodes(one)) == len(nodes(two))
+    np.testing.assert_allclose(one.predict(X), two.predict(X), rtol=1e-5, atol=1e-5)
+
+
+def test_what_an_additive_model_explains_stays_additive(small):
+    X, _, _ = table(1500)
+    y = X[:, 0] + np.sin(3 * X[:, 1])
+    y = y + 0.1 * np.random.default_rng(1).standard_normal(len(y))
+    model = KANRegressor(**OPTIONS).fit(X, y)
+    assert len(model.network_.layers) == 1
+
+
+def test_networks_that_predict_worse_are_not_taken(small, monkeypatch):
+    monkeypatch.setattr("kanx.training.wide.EPOCHS", 1)
+    X, y, _ = table(1500)
+    training = {"learning_rate": 1e-6}
+    assert nodes(KANRegressor(training=training, **OPTIONS).fit(X, y)) == [4, 4]
+
+
+def test_options_of_the_user_hold(small):
+    X, y, _ = table(3000)
+    options = {"length_scale": 1.25, "control_points": 10}
+    model = KANRegressor(
+        edge_options=options, training={"epochs": 15}, **{**OPTIONS, "n_estimators": 1}
+    ).fit(X, y)
+    assert nodes(model) == [12]
+    spec = model.network_.layers[0].specs()[0]
+    assert spec["length_scale"] == 1.25 and spec["control_points"] == 10
+    assert len(model.model_.members[0].trace) == 15
+
+
+@pytest.mark.slow
+def test_rows_in_batches_get_them_too(small):
+    X, y, _ = table(3000)
+    model = KANRegressor(training={"epochs": 3}, **OPTIONS).fit(
+        [(X[:1500], y[:1500]), (X[1500:], y[1500:])]
+    )
+    assert nodes(model) == [12]
+
+
+@pytest.mark.slow
+def test_classes_get_them_too(small):
+    X, _, f = table(4000)
+    model = KANClassifier(**OPTIONS).fit(X[:3000], f[:3000] > 0.2)
+    assert nodes(model) == [12, 12]
+    assert model.score(X[3000:], f[3000:] > 0.2) > 0.95

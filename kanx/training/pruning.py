@@ -7,6 +7,7 @@ import torch
 from kanx.training.climb import Climb
 
 PRICE = 0.5
+HOPELESS = 30.0  # nats of log evidence lost, which no new precisions make up for
 
 
 def prune_edges(climb: Climb, price: float = PRICE, rounds: int = 1) -> None:
@@ -37,7 +38,8 @@ def prune_edges(climb: Climb, price: float = PRICE, rounds: int = 1) -> None:
             climb.prune(doomed)
             climb.descend()
             for _ in range(rounds):
-                if climb.evidence >= before.evidence - price:
+                lost = before.evidence - climb.evidence
+                if lost <= price or lost > HOPELESS:
                     break
                 climb.update()
                 climb.descend()

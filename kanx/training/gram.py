@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from kanx.kernels.products import Pairs, add_products
+from kanx.training.columns import Columns, Factor
 
 # outputs of a layer from which on the products of pairs pay, and the most pairs of features
 FEWEST_OUTPUTS = 4
 MOST_PAIRS = 2**15
-CHUNK = 256  # rows of a matrix that are moved together, in the cache
-
-
-@dataclass(frozen=True)
-class Factor:
-    r"""Columns of the Jacobian that belong to one layer, :math:`J_{ns,fo} = \Phi_{nf} U_{nso}`.
-
-    Attributes
-    ----------
-    features : Tensor, (rows, features)
-    upstream : Tensor, (rows, seeds, outputs)
-    places : Tensor, (features, outputs)
-        Coordinate of every column.
-    alive : Tensor, bool (features, outputs)
-        Columns that are not zero.
-    """
-
-    features: Tensor
-    upstream: Tensor
-    places: Tensor
-    alive: Tensor
+LARGEST_INDEX = 2**22  # numbers: of larger matrices the index is made anew, a chunk at a time
+CHUNK = 256  # rows
 
 
 class GramMatrix:
@@ -48,81 +28,129 @@ class GramMatrix:
 
     Parameters
     ----------
-    size : int
-        Number of coordinates.
+    columns : Columns
+        Of the Jacobian.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._parts: list[_Part] = []
-        self._total: Tensor | None = None
-        self._left = self._right = torch.empty(0, dtype=torch.int32)
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._sums: Tensor | None = None
 
     def add(self, factors: list[Factor]) -> None:
         """Add some rows; the factors are those of the earlier rows, in the same order."""
         if not factors:
             return
-        if self._total is None:
-            self._arrange(factors)
-        assert self._total is not None
-        for part, factor in zip(self._parts, factors, strict=True):
+        if self._columns.arrangement is None:
+            self._columns.arrangement = Arrangement(factors, self._columns.living)
+        arrangement = self._columns.arrangement
+        if self._sums is None:
+            self._sums = factors[0].features.new_zeros(arrangement.numbers)
+        parts, total = arrangement.parts, arrangement.total(self._sums)
+        for part, factor in zip(parts, factors, strict=True):
             if part.by_pairs:
-                part.add_pairs(factor)
-        if len(factors) == 1 and self._parts[0].by_pairs:
+                part.add_pairs(factor, self._sums)
+        if len(factors) == 1 and parts[0].by_pairs:
             return
         table = _table(factors)
-        for part in self._parts:
-            own, later = slice(part.start, part.stop), slice(part.stop, len(self._left))
-            columns = Pairs(table, self._left[own], self._right[own])
+        left, right = arrangement.left, arrangement.right
+        for part in parts:
+            own, later = slice(part.start, part.stop), slice(part.stop, len(left))
+            columns = Pairs(table, left[own], right[own])
             if not part.by_pairs:
-                add_products(self._total[own, own], columns, columns, upper=True)
-            if part.stop < len(self._left):
-                others = Pairs(table, self._left[later], self._right[later])
-                add_products(self._total[later, own], others, columns)
+                add_products(total[own, own], columns, columns, upper=True)
+            if part.stop < len(left):
+                others = Pairs(table, left[later], right[later])
+                add_products(total[later, own], others, columns)
 
-    def matrix(self, living: Tensor) -> Tensor:
-        """Return the sum at the coordinates that are ``living``, ``(living, living)``."""
-        count = int(living.sum())
-        if self._total is None:
+    def matrix(self) -> Tensor:
+        """Return the sum at the coordinates that are alive, ``(living, living)``."""
+        count = int(self._columns.living.sum())
+        arrangement = self._columns.arrangement
+        if self._sums is None or arrangement is None:
             return torch.zeros(count, count, dtype=torch.float64)
-        total = self._total
-        for part in self._parts:
-            own = slice(part.start, part.stop)
-            if part.by_pairs:
-                total[own, own] = part.unpacked()
-            else:  # only what is right of the diagonal was summed
-                square = total[own, own].triu_()
-                square += square.triu(1).mT
-            total[own, part.stop :] = total[part.stop :, own].mT
-        position = torch.full((self.size,), len(total) - 1)
-        position[torch.cat([part.places for part in self._parts])] = torch.arange(len(total) - 1)
-        order = position[living]
-        found = total.new_empty(count, count)
+        if arrangement.index is not None:
+            return self._sums.take(arrangement.index)
+        found = self._sums.new_empty(count, count)
         for start in range(0, count, CHUNK):
-            rows = total.index_select(0, order[start : start + CHUNK])
-            torch.index_select(rows, 1, order, out=found[start : start + CHUNK])
+            rows = slice(start, start + CHUNK)
+            torch.take(self._sums, arrangement.places(rows), out=found[rows])
         return found
 
-    def _arrange(self, factors: list[Factor]) -> None:
-        """Give every factor its place, in the sums and in the table of a block of rows."""
+
+class Arrangement:
+    """Where the sums of all pairs of columns stand in one vector of numbers.
+
+    First come all columns by all columns, of which one triangle is used, then the sums over pairs
+    of the layers that use them.
+
+    Parameters
+    ----------
+    factors : list of Factor
+    living : Tensor, bool (size,)
+
+    Attributes
+    ----------
+    parts : list of Part
+    left, right : Tensor, int32 (columns,)
+        Where feature and derivative of every column stand in the table of a block of rows.
+    numbers : int
+        Length of the vector.
+    index : Tensor, (living, living), optional
+        Places of the Gram matrix, unless it is very large.
+    """
+
+    def __init__(self, factors: list[Factor], living: Tensor) -> None:
         start, width, left, right = 0, 0, [], []
+        self.parts: list[Part] = []
         for factor in factors:
-            self._parts.append(_Part(factor, start))
-            start = self._parts[-1].stop
+            self.parts.append(Part(factor, start))
+            start = self.parts[-1].stop
             feature, output = factor.alive.nonzero().int().unbind(1)
             left.append(feature + width)
             right.append(output + width + len(factor.alive))
             width += sum(factor.alive.shape)
-        self._left, self._right = torch.cat(left), torch.cat(right)
+        self.left, self.right = torch.cat(left), torch.cat(right)
         # the last row and column stay zero, for coordinates without a column
-        self._total = factors[0].features.new_zeros(start + 1, start + 1)
+        self.side = start + 1
+        self.numbers = self.side**2
+        for part in self.parts:
+            part.offset, self.numbers = self.numbers, self.numbers + part.n_sums
+        order = torch.full((len(living),), start)
+        order[torch.cat([part.places for part in self.parts])] = torch.arange(start)
+        self._order = order[living]
+        small = len(self._order) ** 2 <= LARGEST_INDEX
+        self.index = self.places(slice(None)) if small else None
+
+    def total(self, sums: Tensor) -> Tensor:
+        """Return the part of the sums that stands for all columns by all columns."""
+        return sums[: self.side**2].view(self.side, self.side)
+
+    def places(self, rows: slice) -> Tensor:
+        """Return where some rows of the Gram matrix stand, ``(rows, living)``."""
+        own, others = self._order[rows].unsqueeze(1), self._order.unsqueeze(0)
+        low, high = torch.minimum(own, others), torch.maximum(own, others)
+        # later columns by earlier ones, but for those of one part, right of the diagonal
+        found = high * self.side + low
+        for part in self.parts:
+            mine = ((own >= part.start) & (own < part.stop)).nonzero()[:, 0]
+            theirs = ((others >= part.start) & (others < part.stop)).nonzero()[:, 1]
+            if not len(mine) or not len(theirs):
+                continue
+            if part.by_pairs:
+                first = self._order[rows][mine] - part.start
+                inside = part.pair_places(first, self._order[theirs] - part.start)
+            else:
+                inside = (low * self.side + high)[mine.unsqueeze(1), theirs]
+            found[mine.unsqueeze(1), theirs] = inside
+        return found
 
 
-class _Part:
-    """The place of one layer's living columns, and the sum over pairs where it is used."""
+class Part:
+    """The place of one layer's living columns, and of the sums over pairs where they are used."""
+
+    offset: int
 
     def __init__(self, factor: Factor, start: int) -> None:
-        self.alive = factor.alive
         self.places = factor.places[factor.alive]
         self.start, self.stop = start, start + len(self.places)
         features, outputs = factor.alive.shape
@@ -131,12 +159,15 @@ class _Part:
             and features * (features + 1) // 2 <= MOST_PAIRS
             and len(self.places) > 0.7 * features * outputs
         )
+        self.n_sums = 0
         if self.by_pairs:
             self.feature_pairs = torch.triu_indices(features, features, dtype=torch.int32)
             self.output_pairs = torch.triu_indices(outputs, outputs, dtype=torch.int32)
-        self.sum: Tensor | None = None
+            self.n_sums = self.feature_pairs.shape[1] * self.output_pairs.shape[1]
+            self._alive = factor.alive.nonzero()  # (columns, 2)
+            self._numbers = _pair_numbers(features), _pair_numbers(outputs)
 
-    def add_pairs(self, factor: Factor) -> None:
+    def add_pairs(self, factor: Factor, sums: Tensor) -> None:
         """Add the sums over rows of products of pairs."""
         upstream, (left, right) = factor.upstream, self.output_pairs
         products = Pairs(upstream[:, 0].contiguous(), left, right)
@@ -146,22 +177,15 @@ class _Part:
             places = torch.arange(len(left) + 1, dtype=torch.int32)
             products = Pairs(table, places[:-1], places[-1:].repeat(len(left)))
         features = Pairs(factor.features.contiguous(), *self.feature_pairs)
-        if self.sum is None:
-            self.sum = upstream.new_zeros(len(features.first), len(left))
-        add_products(self.sum, features, products)
+        own = sums[self.offset : self.offset + self.n_sums].view(-1, len(left))
+        add_products(own, features, products)
 
-    def unpacked(self) -> Tensor:
-        """Return the Gram matrix of the living columns."""
-        assert self.sum is not None
-        features, outputs = self.alive.shape
-        whole = self.sum.index_select(1, _pair_index(outputs).flatten())
-        whole = whole.index_select(0, _pair_index(features).flatten())
-        whole = whole.view(features, features, outputs, outputs).transpose(1, 2)
-        whole = whole.reshape(features * outputs, -1)
-        if len(self.places) == len(whole):
-            return whole
-        alive = self.alive.flatten()
-        return whole[alive][:, alive]
+    def pair_places(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Return where the products of some columns with others stand, ``(rows, columns)``."""
+        (feature, output), (others, other_outputs) = self._alive[rows].T, self._alive[columns].T
+        by_feature, by_output = self._numbers
+        place = by_feature[feature.unsqueeze(1), others] * self.output_pairs.shape[1]
+        return self.offset + place + by_output[output.unsqueeze(1), other_outputs]
 
 
 def _table(factors: list[Factor]) -> Tensor:
@@ -173,7 +197,7 @@ def _table(factors: list[Factor]) -> Tensor:
     return torch.cat(columns, 2).view(rows * seeds, -1)
 
 
-def _pair_index(count: int) -> Tensor:
+def _pair_numbers(count: int) -> Tensor:
     """Where the pair ``(a, b)`` stands among those with ``a <= b``, ``(count, count)``."""
     left, right = torch.triu_indices(count, count)
     index = torch.zeros(count, count, dtype=torch.long)

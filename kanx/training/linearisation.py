@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from kanx.layers import LinearFamily
+from kanx.training.columns import Columns, Factor, Piece
 from kanx.training.coordinates import Block, Coordinates, own_columns, whitened_features
 from kanx.training.distributed import everywhere
-from kanx.training.gram import Factor
 
 BLOCK_NUMBERS = 2**20  # numbers in one block of the Jacobian: 8 MiB of float64
 MOST_KEPT = 2**22  # numbers of a pass through the network that are kept for the next question
@@ -57,6 +57,7 @@ class Linearisation:
         network = self.network
         self.skip_index = len(network.layers) if network.skip is not None else None
         self._known: tuple[Tensor, int, _Pass] | None = None  # at which w, and its version
+        self._columns: Columns | None = None
         self._input_features: dict[int, Tensor] = {}
         seen: list[Block] = []
         for block in coordinates.blocks:
@@ -148,8 +149,14 @@ class Linearisation:
                     jacobian[:, :, self._bias_place(owner)] = upstream
         return jacobian
 
+    def columns(self, living: Tensor) -> Columns:
+        """Return where the living columns of the Jacobian are, ``bool (size,)``."""
+        if self._columns is None or not torch.equal(self._columns.living, living):
+            self._columns = Columns(living)
+        return self._columns
+
     def factors(
-        self, w: Tensor, living: Tensor, seed: Callable[[Tensor, slice], Tensor]
+        self, w: Tensor, columns: Columns, seed: Callable[[Tensor, slice], Tensor]
     ) -> Iterator[list[Factor]]:
         """Yield the living columns of the Jacobian as products, for every block of rows.
 
@@ -157,30 +164,23 @@ class Linearisation:
         ----------
         w : Tensor, (size,)
             The network must be set to it.
-        living : Tensor, bool (size,)
+        columns : Columns
         seed : callable
             From the outputs and their rows, ``(rows, outputs)``, to what the Jacobian is
             multiplied with from the left, ``(rows, seeds, outputs)``.
         """
         for rows, states, f in self._passes(w):
-            yield self._factors(seed(f, rows), states, living)
-
-    def _factors(self, seeds: Tensor, states: list[LayerState], living: Tensor) -> list[Factor]:
-        found: dict[int, list[Factor]] = {}
-        with torch.no_grad():
-            for owner, features, upstream in self._pulled_back(seeds, states):
-                if isinstance(owner, Block) and features is not None:
-                    index = owner.layer
-                    own = _block_factors(owner, features, upstream, living)
-                else:
-                    assert isinstance(owner, int)
-                    index, place = owner, self._bias_place(owner)
-                    coordinates = torch.arange(place.start, place.stop).unsqueeze(0)
-                    alive = living[place].unsqueeze(0)
-                    ones = upstream.new_ones(len(upstream), 1)
-                    own = [Factor(ones, upstream, coordinates, alive)]
-                found.setdefault(index, []).extend(own)
-        return [factor for layer in found.values() for factor in _joined(layer)]
+            pieces: dict[int, list[Piece]] = {}
+            with torch.no_grad():
+                for owner, features, upstream in self._pulled_back(seed(f, rows), states):
+                    index = owner.layer if isinstance(owner, Block) else owner
+                    place = owner if isinstance(owner, Block) else self._bias_place(owner)
+                    pieces.setdefault(index, []).append(Piece(place, features, upstream))
+            yield [
+                factor
+                for layer, own in pieces.items()
+                for factor in columns.factors(layer, own, self._fixed_at(layer, rows))
+            ]
 
     def gradient(self, w: Tensor, slope: Tensor) -> Tensor:
         """Pull the derivative of a sum over rows, ``(rows, outputs)``, back to ``w``, ``(size,)``.
@@ -236,6 +236,13 @@ class Linearisation:
             yield rows, states, f
         if kept is not None:
             self._known = w, w._version, kept
+
+    def _fixed_at(self, layer: int, rows: slice) -> int | None:
+        """Number rows whose features in a layer never change, where they are worth keeping."""
+        blocks = self.coordinates.layer_blocks(layer)
+        fixed = all(block.start in self._input_features for block in blocks)
+        numbers = len(self.x) * sum(block.shape[0] * block.shape[1] for block in blocks)
+        return int(rows.start) if fixed and numbers <= MOST_KEPT else None
 
     def _is_small(self) -> bool:
         """Say whether a pass over all rows is worth keeping."""
@@ -337,51 +344,3 @@ def _contract(block: Block, features: Tensor, upstream: Tensor) -> Tensor:
     if features.shape[-1] == 1:
         return (features.flatten(1).mT @ upstream).view(block.shape)
     return torch.einsum("npio,no->pio", features, upstream)
-
-
-def _block_factors(
-    block: Block, features: Tensor, upstream: Tensor, living: Tensor
-) -> list[Factor]:
-    """Write a block's columns as products: of all outputs, or output by output."""
-    p, n, o = block.shape
-    places = torch.arange(block.start, block.stop).view(p * n, o)
-    alive = living[places] & (block.bundle.mask > 0).repeat(p, 1)
-    if features.shape[-1] == 1:
-        return [Factor(features.flatten(1), upstream, places, alive)]
-    return [
-        Factor(
-            features[..., k].flatten(1),
-            upstream[..., k : k + 1],
-            places[:, k : k + 1],
-            alive[:, k : k + 1],
-        )
-        for k in range(o)
-    ]
-
-
-def _joined(factors: list[Factor]) -> list[Factor]:
-    """Join the factors of one layer that share their upstream, and drop dead features."""
-    outputs = max(factor.upstream.shape[-1] for factor in factors)
-    shared = [factor for factor in factors if factor.upstream.shape[-1] == outputs]
-    single = [factor for factor in factors if factor.upstream.shape[-1] < outputs]
-    if len(shared) > 1:
-        joined = Factor(
-            torch.cat([factor.features for factor in shared], dim=1),
-            shared[0].upstream,
-            torch.cat([factor.places for factor in shared]),
-            torch.cat([factor.alive for factor in shared]),
-        )
-        shared = [joined]
-    kept = []
-    for factor in (*shared, *single):
-        if bool(factor.alive.all()):
-            kept.append(factor)
-            continue
-        features, own = factor.alive.any(1), factor.alive.any(0)
-        if bool(features.any()):
-            places = factor.places[features][:, own]
-            alive = factor.alive[features][:, own]
-            kept.append(
-                Factor(factor.features[:, features], factor.upstream[..., own], places, alive)
-            )
-    return kept

@@ -51,7 +51,8 @@ def assemble(
     living : Tensor, bool (size,)
         Coordinates that take part.
     """
-    gram = GramMatrix(len(w))
+    columns = linearisation.columns(living)
+    gram = GramMatrix(columns)
     gradient = torch.zeros(len(w), dtype=torch.float64)
 
     def seed(f: Tensor, rows: slice) -> Tensor:
@@ -59,12 +60,12 @@ def assemble(
         slope = loss.gradient(f, own) * scale
         return torch.cat([weighted_root(loss, f, own, scale).mT, slope.unsqueeze(1)], dim=1)
 
-    for factors in linearisation.factors(w, living, seed):
+    for factors in linearisation.factors(w, columns, seed):
         for factor in factors:
             by_column = factor.features.mT @ factor.upstream[:, -1]
             gradient[factor.places[factor.alive]] += by_column[factor.alive]
         gram.add([replace(factor, upstream=factor.upstream[:, :-1]) for factor in factors])
-    return NormalEquations(total(gram.matrix(living)), total(gradient[living]))
+    return NormalEquations(total(gram.matrix()), total(gradient[living]))
 
 
 def curvature_diagonal(

@@ -106,6 +106,15 @@ TARGETS = {
 }
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_law_is_known_a_little_beyond_the_values_that_hidden_nodes_have_had(seed):
+    X, _ = rows(500, 2, seed=seed)
+    new, _ = rows(3000, 2, seed=seed + 1)
+    target = TARGETS["exp"][2]
+    model = KANRegressor(edge="slaf", hidden=("kst", 1), random_state=0).fit(X, target(X))
+    assert np.abs(model.predict(new) - target(new)).max() < 1e-9
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_laws_without_noise_are_recovered_to_rounding(name):
     inputs, hidden, target = TARGETS[name]

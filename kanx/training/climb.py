@@ -22,6 +22,9 @@ NOISE_RANGE = (1e-2, 1e14)  # of the noise precision, for a target of unit varia
 # least share of the target's variance that is noise, once every distinct row has a parameter
 INTERPOLATION_NOISE = 1e-3
 STEPS = 4  # of every round: with fewer, edges die before their curves have found a shape
+# share of the loss, of at least one nat, that a step of a round has to gain: less is lost again
+# when the precisions change
+ENOUGH = 2e-4
 DEAD = 1e-3  # effective parameters below which an edge is zero for all purposes
 
 
@@ -131,6 +134,7 @@ class Climb:
             living,
             iterations=iterations,
             damping=self.damping,
+            tol=ENOUGH,
             equations=self.equations(),
         )
         return self.conclude(step)

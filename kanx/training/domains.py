@@ -27,7 +27,7 @@ def widen_inputs(network: KAN) -> None:
         bundle.set_domain(bundle.lower - room, bundle.upper + room)
 
 
-def place_hidden(network: KAN, x: Tensor) -> bool:
+def place_hidden(network: KAN, x: Tensor, *, anew: bool = False) -> bool:
     """Move the domains of polynomial edges on hidden nodes to the values there, in place.
 
     The curves stay what they are: a polynomial is one of the same degree on every interval.
@@ -39,6 +39,8 @@ def place_hidden(network: KAN, x: Tensor) -> bool:
     network : KAN
         Its polynomials are continued by their own formula (``extrapolate="family"``).
     x : Tensor, (rows, in)
+    anew : bool
+        Whether domains that hold the values, perhaps with hardly any room, are moved too.
 
     Returns
     -------
@@ -49,15 +51,15 @@ def place_hidden(network: KAN, x: Tensor) -> bool:
     with torch.no_grad():
         for layer, nodes in zip(network.layers[:-1], network.nodes[:-1], strict=True):
             entering.append(nodes(layer(entering[-1])))
-    return place_layers(network, entering)
+    return place_layers(network, entering, anew=anew)
 
 
-def place_layers(network: KAN, entering: Sequence[Tensor]) -> bool:
+def place_layers(network: KAN, entering: Sequence[Tensor], *, anew: bool = False) -> bool:
     """As `place_hidden`, where it is known what enters the layers, a tensor ``(rows, in)`` each."""
     moved = False
     with torch.no_grad():
         for layer, h in zip(network.layers[1:], entering[1:], strict=True):
-            moved = _place_layer(layer, h) or moved
+            moved = _place_layer(layer, h, anew) or moved
     return moved
 
 
@@ -121,7 +123,7 @@ def _interval(values: Tensor, margin: float) -> tuple[Tensor, Tensor]:
     return lowest - room, highest + room
 
 
-def _place_layer(layer: KANLayer, h: Tensor) -> bool:
+def _place_layer(layer: KANLayer, h: Tensor, anew: bool) -> bool:
     moved = False
     for bundle, columns in zip(layer.bundles, layer.columns, strict=True):
         if not isinstance(bundle, SLAF):
@@ -129,7 +131,8 @@ def _place_layer(layer: KANLayer, h: Tensor) -> bool:
         own = h[:, columns]
         lowest, highest = own.amin(0), own.amax(0)
         inside = (bundle.lower <= lowest) & (highest <= bundle.upper)
-        if bool((inside & (highest - lowest > WIDE * (bundle.upper - bundle.lower))).all()):
+        filled = highest - lowest > WIDE * (bundle.upper - bundle.lower)
+        if not anew and bool((inside & filled).all()):
             continue
         lower, upper = _interval(own, HIDDEN_MARGIN)
         if bool(torch.isfinite(lower).all() & torch.isfinite(upper).all()):

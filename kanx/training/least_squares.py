@@ -10,6 +10,9 @@ from kanx.training.separable import Point, SeparableProblem, decompose
 
 ROUNDING = 1e-15  # root mean square residual, relative to the target's, that nothing improves
 LEAST_DAMPING = 1e-15  # relative to the largest squared singular value
+FIRST_DAMPING = 1e-2
+# steps in a row that hardly help before the end, and of those that are hardly damped
+SLOW, SLOW_UNDAMPED, UNDAMPED = 3, 1, 1e-6
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,12 @@ class Descent:
 
 
 def descend(
-    problem: SeparableProblem, penalty: float, *, iterations: int, tol: float = 0.02
+    problem: SeparableProblem,
+    penalty: float,
+    *,
+    iterations: int,
+    tol: float = 0.02,
+    damping: float = FIRST_DAMPING,
 ) -> Descent:
     r"""Lower the penalised sum of squares by damped Gauss-Newton steps from the present place.
 
@@ -42,7 +50,10 @@ def descend(
     iterations : int
         Largest number of steps.
     tol : float, default=0.02
-        Stop when three steps in a row lower the sum of squares by less than this share each.
+        Stop when three steps in a row lower the sum of squares by less than this share each, or
+        one that is hardly damped.
+    damping : float, default=1e-2
+        To start with.
 
     References
     ----------
@@ -50,7 +61,7 @@ def descend(
     """
     floor = ROUNDING**2 * (problem.y @ problem.y).item()
     point = problem.start(penalty)
-    damping, slow = 1e-2, 0
+    slow = 0
     for _ in range(iterations):
         if point.squares <= floor or not (problem.inner.any() or penalty):
             break
@@ -65,7 +76,7 @@ def descend(
             break
         point = trial
         slow = slow + 1 if point.squares > (1 - tol) * before else 0
-        if slow == 3:
+        if slow == (SLOW_UNDAMPED if damping < UNDAMPED else SLOW):
             break
     return Descent(point, penalty)
 

@@ -108,7 +108,7 @@ def refit(found: NoiseFree, x: Tensor, y: Tensor, weight: Tensor) -> NoiseFree:
 
 def _ended(network: KAN, asked: KAN, x: Tensor, error: float) -> KAN:
     """Return a fitted network with ends and extrapolation as for use, idle curves cut."""
-    place_hidden(network, x)
+    place_hidden(network, x, anew=error < NEAR)
     ended = network if error < NEAR else narrowed(network, x)
     cut_negligible(ended, x)
     for own, wanted in zip(polynomials(ended), polynomials(asked), strict=True):

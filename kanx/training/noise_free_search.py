@@ -13,7 +13,7 @@ from torch import Tensor
 from kanx.network import KAN
 from kanx.training.degrees import at_degree, largest_degree, polynomials
 from kanx.training.domains import narrowed, widen_inputs
-from kanx.training.least_squares import descend
+from kanx.training.least_squares import FIRST_DAMPING, descend
 from kanx.training.placement import place_on_data
 from kanx.training.rows import seeded
 from kanx.training.separable import SeparableProblem
@@ -25,6 +25,7 @@ STARTS_AT_LOWEST = 2
 DEGREES = (LOW, 9, 15, 24, 36, 54)
 STEPS_OF_A_START, STEPS = 16, 60
 FIRST_PENALTY = 1e-3  # of a random start, for a target of unit variance
+GROWN_DAMPING = 1e-8  # of a fit that starts from that of a lower degree, near its minimum
 ROWS_PER_PARAMETER = 2
 HELD_OUT, FEWEST_ROWS = 5, 10  # one row in so many is held out
 MOST_PARAMETERS = 500
@@ -34,6 +35,7 @@ ROUNDING = 1e-13  # error that is not worth another step
 # a little beyond the rows too
 NEAR = 1e-4
 SAME = 1e-3  # relative difference of errors below which two starts found the same minimum
+ALONE = 0.1  # times the error of all other minima of a few starts: no others are looked for
 RACE = 1.5  # times the best error at a degree, beyond which a later branch is left
 
 
@@ -115,8 +117,9 @@ class Search:
             for start in range(count):
                 fits.append(self.fit(self.random(degree, start)))
                 lowest = min(fit.error for fit in fits)
-                again = sum(fit.error < (1 + SAME) * lowest for fit in fits)
-                if lowest < ROUNDING or again > 1:
+                near = sum(fit.error < (1 + SAME) * lowest for fit in fits)
+                alone = len(fits) > 2 and sum(ALONE * fit.error < lowest for fit in fits) == 1
+                if lowest < ROUNDING or near > 1 or alone:
                     break
             found = different(fits)
             if found[0].error < ROUNDING:
@@ -143,14 +146,16 @@ class Search:
         """
         in_vain, deep = 0, len(self.template.layers) > 1
         highest = self.highest if highest is None else min(highest, self.highest)
-        for degree in [*(d for d in DEGREES if d < highest), highest]:
+        # what one layer has cannot depend on the way
+        degrees = DEGREES if deep else DEGREES[::2]
+        for degree in [*(d for d in degrees if d < highest), highest]:
             if candidate.error < ROUNDING or degree <= candidate.degree:
                 continue
             grown = at_degree(candidate.network, self.template, degree)
             size = grown.n_parameters
             if size > min(self.seen.y.numel() / ROWS_PER_PARAMETER, MOST_PARAMETERS):
                 break
-            fit = self.fit(grown, candidate.penalty, STEPS)
+            fit = self.fit(grown, candidate.penalty, STEPS, damping=GROWN_DAMPING)
             in_vain = in_vain + 1 if fit.error > HELPS * candidate.error else 0
             candidate = fit
             earlier = self.best_at.get(degree, math.inf)
@@ -167,11 +172,12 @@ class Search:
         iterations: int = STEPS_OF_A_START,
         *,
         keep: bool = True,
+        damping: float = FIRST_DAMPING,
     ) -> NoiseFree:
         """Descend from where a network is, in place; `keep` says whether it may be the result."""
         if penalty is None:  # one layer has no way to run wild that a lower degree would not show
             penalty = FIRST_PENALTY * self.scale**2 if len(network.layers) > 1 else 0.0
-        penalty = self._descend(network, self.seen, penalty, iterations)
+        penalty = self._descend(network, self.seen, penalty, iterations, damping)
         error = self._error(network)
         degree = largest_degree(network)
         if degree > LOW and NEAR < error < math.inf:
@@ -186,16 +192,18 @@ class Search:
         if self.best.error < ROUNDING:
             return self.best
         network = copy.deepcopy(self.best.network)
-        self._descend(network, self.rows, self.best.penalty, STEPS_OF_A_START)
+        self._descend(network, self.rows, self.best.penalty, STEPS_OF_A_START, FIRST_DAMPING)
         return replace(self.best, network=network)
 
     def _error(self, network: KAN) -> float:
         with torch.no_grad():
             return self.held_out.error(network(self.held_out.x)) / self.scale
 
-    def _descend(self, network: KAN, rows: Rows, penalty: float, iterations: int) -> float:
+    def _descend(
+        self, network: KAN, rows: Rows, penalty: float, iterations: int, damping: float
+    ) -> float:
         problem = SeparableProblem(network, rows.x, rows.y, rows.weight)
-        return descend(problem, penalty, iterations=iterations).penalty
+        return descend(problem, penalty, iterations=iterations, damping=damping).penalty
 
     def random(self, degree: int, start: int) -> KAN:
         """Return a network of a degree with the parameters of one of the random starts."""

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kanx.training.climb import STEPS, Climb
+from kanx.training.climb import ENOUGH, STEPS, Climb
 from kanx.training.levenberg_marquardt import (
     LEAST_DAMPING,
     LESS,
     MORE,
     MOST_DAMPING,
     ROUNDING,
-    TOLERANCE,
     Step,
 )
 from kanx.training.normal_equations import NormalEquations
@@ -106,7 +105,7 @@ class _State:
             open_ = open_[~better]
             trust[open_] *= MORE
             open_ = open_[trust[open_] < MOST_DAMPING]
-        self.converged |= ~moved | (gain < TOLERANCE * self.value.abs().clamp_min(1))
+        self.converged |= ~moved | (gain < ENOUGH * self.value.abs().clamp_min(1))
         places = moved.nonzero()[:, 0]
         if len(places):
             self.curvature[places], self.slope[places] = self._equations(places)

@@ -11,8 +11,10 @@ from kanx.training.separable import Point, SeparableProblem, decompose
 ROUNDING = 1e-15  # root mean square residual, relative to the target's, that nothing improves
 LEAST_DAMPING = 1e-15  # relative to the largest squared singular value
 FIRST_DAMPING = 1e-2
-# steps in a row that hardly help before the end, and of those that are hardly damped
-SLOW, SLOW_UNDAMPED, UNDAMPED = 3, 1, 1e-6
+SLOW = 3  # steps in a row that hardly help before the end
+# root mean square residual, relative to the target's, below which one is enough: a polynomial of
+# this degree cannot be nearer
+EXACT = 1e-5
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ def descend(
     iterations : int
         Largest number of steps.
     tol : float, default=0.02
-        Stop when three steps in a row lower the sum of squares by less than this share each, or
-        one that is hardly damped.
+        Stop when three steps in a row lower the sum of squares by less than this share each; one,
+        where the residual is below `EXACT`.
     damping : float, default=1e-2
         To start with.
 
@@ -59,7 +61,8 @@ def descend(
     ----------
     Nielsen: Damping parameter in Marquardt's method, IMM-REP-1999-05 (how the damping changes).
     """
-    floor = ROUNDING**2 * (problem.y @ problem.y).item()
+    whole = (problem.y @ problem.y).item()
+    floor = ROUNDING**2 * whole
     point = problem.start(penalty)
     slow = 0
     for _ in range(iterations):
@@ -76,7 +79,7 @@ def descend(
             break
         point = trial
         slow = slow + 1 if point.squares > (1 - tol) * before else 0
-        if slow == (SLOW_UNDAMPED if damping < UNDAMPED else SLOW):
+        if slow == (1 if point.squares < EXACT**2 * whole else SLOW):
             break
     return Descent(point, penalty)
 

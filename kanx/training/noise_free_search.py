@@ -13,7 +13,7 @@ from torch import Tensor
 from kanx.network import KAN
 from kanx.training.degrees import at_degree, largest_degree, polynomials
 from kanx.training.domains import narrowed, widen_inputs
-from kanx.training.least_squares import FIRST_DAMPING, descend
+from kanx.training.least_squares import EXACT, FIRST_DAMPING, descend
 from kanx.training.placement import place_on_data
 from kanx.training.rows import seeded
 from kanx.training.separable import SeparableProblem
@@ -25,7 +25,7 @@ STARTS_AT_LOWEST = 2
 DEGREES = (LOW, 9, 15, 24, 36, 54)
 STEPS_OF_A_START, STEPS = 16, 60
 FIRST_PENALTY = 1e-3  # of a random start, for a target of unit variance
-GROWN_DAMPING = 1e-8  # of a fit that starts from that of a lower degree, near its minimum
+GROWN_DAMPING = 1e-8  # of a fit that starts from one of a lower degree that is nearly exact
 ROWS_PER_PARAMETER = 2
 HELD_OUT, FEWEST_ROWS = 5, 10  # one row in so many is held out
 MOST_PARAMETERS = 500
@@ -155,7 +155,8 @@ class Search:
             size = grown.n_parameters
             if size > min(self.seen.y.numel() / ROWS_PER_PARAMETER, MOST_PARAMETERS):
                 break
-            fit = self.fit(grown, candidate.penalty, STEPS, damping=GROWN_DAMPING)
+            damping = GROWN_DAMPING if candidate.error < EXACT else FIRST_DAMPING
+            fit = self.fit(grown, candidate.penalty, STEPS, damping=damping)
             in_vain = in_vain + 1 if fit.error > HELPS * candidate.error else 0
             candidate = fit
             earlier = self.best_at.get(degree, math.inf)

@@ -119,7 +119,7 @@ def test_nothing_overlaps_in_the_drawing_of_a_network(inputs):
     boxes = [text.get_window_extent() for text in ax.texts if text.get_text()]
     for k, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[k + 1 :])
-    layout = lay_out(view, 50, 50)
+    layout = lay_out(view)
     for places in (
         [edge.box for edge in layout.edges if edge.box is not None],
         [node.at for node in layout.nodes[0]],
@@ -132,13 +132,28 @@ def test_nothing_overlaps_in_the_drawing_of_a_network(inputs):
 @pytest.mark.parametrize("widths", [[2, 5, 1], [30, 4, 2], [3, [1, [2]], 1], [3, 2, 2, 1]])
 def test_boxes_of_deeper_networks_stay_apart(widths):
     view = explained(widths, skip=True)
-    layout = lay_out(view, 50, 40)
+    layout = lay_out(view, max_boxes=40)
     boxes = [edge.box for edge in layout.edges if edge.box is not None]
     assert boxes
     for k, (x, y) in enumerate(boxes):
         for u, v in boxes[k + 1 :]:
             assert abs(x - u) >= BOX[0] or abs(y - v) >= BOX[1]
     assert all(layout.lower < y < layout.upper for _, y in boxes)
+
+
+@pytest.mark.parametrize("width", [40, {"sums": 20, "products": [2] * 10}])
+def test_of_wide_layers_the_most_important_nodes_are_drawn(width):
+    view = explained([3, width, 1], skip=True)
+    layout = lay_out(view, max_nodes=7)
+    assert [len(nodes) for nodes in layout.nodes] == [3, 7, 1]
+    drawn = sorted(node.share for node in layout.nodes[1])
+    every = np.sort(view.importances.nodes[1].mean(1))
+    np.testing.assert_allclose(drawn, every[-7:])
+    left_out = int((every > 0).sum()) - 7
+    assert f"less important hidden nodes left out: {left_out}" in layout.notes
+    ax = plots.plot_network(view, max_nodes=7)
+    assert any("hidden nodes left out" in text for text in texts(ax))
+    assert ax.figure.get_size_inches()[1] < 40
 
 
 def test_names_are_long_strange_and_still_literal():

@@ -58,7 +58,8 @@ def fit_noise_free(
     weight : Tensor, (rows,), optional
     random_state : int, default=0
     starts : int, default=8
-        Random starts at a low degree at most; fewer once the lowest minimum is found twice.
+        Random starts at a low degree at most; fewer once the lowest minimum is found twice, or
+        far below all others.
     branches : int, default=2
         Minima that are followed to higher degrees at most, before the thorough search.
     thorough : bool, default=True

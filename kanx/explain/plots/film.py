@@ -58,7 +58,7 @@ class Film:
         from kanx.explain.plots.style import plain
 
         view = model if isinstance(model, Explanation) else explain(model, self.X)
-        layout = lay_out(view, 50, 50)
+        layout = lay_out(view)
         size = (layout.right - layout.left + 0.2, layout.upper - layout.lower + 0.5)
         figure = Figure(figsize=size, layout="constrained")
         canvas = FigureCanvasAgg(figure)

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def plot_network(
-    view: Explanation, ax: Axes | None = None, *, max_inputs: int = 50, max_curves: int = 50
+    view: Explanation,
+    ax: Axes | None = None,
+    *,
+    max_inputs: int = 50,
+    max_nodes: int = 24,
+    max_curves: int = 50,
 ) -> Axes:
     """Draw the network: curves on the edges, thickness by importance, pruned edges faint.
 
@@ -27,6 +32,8 @@ def plot_network(
         Drawn into; by default a new figure of the size that the network needs.
     max_inputs : int, default=50
         Inputs that are drawn, the most important ones.
+    max_nodes : int, default=24
+        The same of the nodes of every hidden layer.
     max_curves : int, default=50
         Curves that are drawn between two layers, the most important ones; the others are lines, and
         so are all that carry less than 0.2 % of the variance.
@@ -35,7 +42,7 @@ def plot_network(
     -------
     matplotlib.axes.Axes
     """
-    layout = lay_out(view, max_inputs, max_curves)
+    layout = lay_out(view, max_inputs, max_nodes, max_curves)
     size = (layout.right - layout.left, layout.upper - layout.lower)
     ax = get_axes(ax, size)
     ax.set_xlim(layout.left, layout.right)

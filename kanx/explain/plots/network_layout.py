@@ -55,7 +55,9 @@ class Layout:
     notes: list[str] = field(default_factory=list)
 
 
-def lay_out(view: Explanation, max_inputs: int, max_boxes: int) -> Layout:
+def lay_out(
+    view: Explanation, max_inputs: int = 50, max_nodes: int = 24, max_boxes: int = 50
+) -> Layout:
     """Place the nodes and curves of a network.
 
     Parameters
@@ -63,12 +65,14 @@ def lay_out(view: Explanation, max_inputs: int, max_boxes: int) -> Layout:
     view : Explanation
     max_inputs : int
         Inputs that are drawn, the most important ones.
+    max_nodes : int
+        The same of the nodes of every hidden layer.
     max_boxes : int
         Curves that are drawn in a gap between two layers, the most important ones; the others
         are lines.
     """
     layout = Layout()
-    kept = _kept_nodes(view, max_inputs, layout)
+    kept = _kept_nodes(view, max_inputs, max_nodes, layout)
     shown = [c for c in view.curves if _is_shown(view, c, kept)]
     depth = len(view.subject.network.layers)
     shares = {id(c): _share(view, c) for c in shown}
@@ -100,7 +104,9 @@ def lay_out(view: Explanation, max_inputs: int, max_boxes: int) -> Layout:
     return layout
 
 
-def _kept_nodes(view: Explanation, max_inputs: int, layout: Layout) -> list[list[int]]:
+def _kept_nodes(
+    view: Explanation, max_inputs: int, max_nodes: int, layout: Layout
+) -> list[list[int]]:
     """Return the nodes of every layer that are drawn."""
     network = view.subject.network
     inputs = sorted(view.importances.ranking()[:max_inputs])
@@ -112,7 +118,10 @@ def _kept_nodes(view: Explanation, max_inputs: int, layout: Layout) -> list[list
         alive = [int(k) for k in np.flatnonzero(share > 0)]
         if len(alive) < len(share):
             layout.notes.append(f"hidden nodes without effect left out: {len(share) - len(alive)}")
-        kept.append(alive)
+        best = sorted(sorted(alive, key=lambda k: -share[k])[:max_nodes])
+        if len(best) < len(alive):
+            layout.notes.append(f"less important hidden nodes left out: {len(alive) - len(best)}")
+        kept.append(best)
     kept.append(list(range(network.out_features)))
     return kept
 

@@ -1,9 +1,18 @@
 """Many rows that ask for more nodes than Levenberg-Marquardt can take get a wide network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from kanx import KANClassifier, KANRegressor
+from kanx.training.evidence import Settings
+from kanx.training.losses import Gaussian
+from kanx.training.options import TrainingOptions
+from kanx.training.selection import choose
+from kanx.training.task import Task
+from kanx.training.wide import Wide
 
 OPTIONS = {"random_state": 0, "max_iter": 6, "n_estimators": 2}
 
@@ -65,6 +74,33 @@ def test_networks_that_predict_worse_are_not_taken(small, monkeypatch):
     X, y, _ = table(1500)
     training = {"learning_rate": 1e-6}
     assert nodes(KANRegressor(training=training, **OPTIONS).fit(X, y)) == [4, 4]
+
+
+def test_a_fit_that_was_stopped_begins_no_wide_networks(small):
+    X, y, _ = table(2000)
+    rounds = []
+
+    def on_round(number, evidence):
+        rounds.append(number)
+        return len(rounds) > 40
+
+    edge = {"family": "gp", "control_points": 8}
+    loss = Gaussian(torch.ones(1).double())
+    target = torch.tensor(y)[:, None]
+    own = Task(
+        torch.tensor(X),
+        target,
+        torch.ones(len(X)).double(),
+        loss,
+        1,
+        [edge] * 3,
+        edge,
+        Settings(max_iter=6),
+        on_round=on_round,
+    )
+    choice = replace(choose(own, 2), widest=True)
+    assert any(trial.stopped for trial in choice.trials)
+    assert Wide(TrainingOptions(), None, lambda: False).fit(choice, 2) == []
 
 
 def test_options_of_the_user_hold(small):

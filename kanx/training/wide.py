@@ -53,6 +53,8 @@ class Wide:
         width = wide_width(choice, len(task.x))
         if width is None or len(choice.task.x) == len(task.x):
             return []
+        if self.stop() or any(trial.stopped for trial in choice.trials):
+            return []  # what there is already is better than networks that have just begun
         task = replace(task, edges=wide_edges(choice))
         rows = InMemory(task.x, task.y, task.weight)
         split = Rows.from_memory(rows, self.options, task.random_state)

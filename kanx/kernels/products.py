@@ -13,7 +13,7 @@ from kanx.kernels.compiler import library
 
 CHUNK = 256  # rows of a triangle that plain tensor code multiplies together
 NUMBERS = 2**20  # products that plain tensor code holds at a time
-_LEAST = 2**22  # multiplications from which on the kernel is used: less is not worth a compiler
+_LEAST = 2**20  # multiplications from which on the kernel is used: less is not worth a compiler
 _GRAIN = 2**23  # multiplications that are worth a further thread
 
 

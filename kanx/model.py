@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,11 +13,10 @@ from kanx.network import KAN
 from kanx.tables import Column
 from kanx.training.averaging import average
 from kanx.training.evidence import Fit
-from kanx.training.linearisation import Linearisation
+from kanx.training.moments import moments
 from kanx.training.portion import Portion
 from kanx.training.posterior import Posterior
-
-ROWS_AT_ONCE = 2048
+from kanx.training.rows import ROWS_AT_ONCE
 
 
 @dataclass
@@ -77,7 +75,7 @@ class Model:
         The mean of the members' posterior variances plus the variance between the members, plus
         the noise of the target where asked for.
         """
-        pairs = [_spread(member, x, Posterior.output_variance) for member in self.members]
+        pairs = [moments(member.posterior, x, Posterior.output_variance) for member in self.members]
         within, means = (torch.stack(part) for part in zip(*pairs, strict=True))
         total = (within.mean(0) + means.var(0, correction=0)) * self.target_scale**2
         return total + self.noise_variance() if noise else total
@@ -97,29 +95,11 @@ class Model:
 
         Without the noise; otherwise as `variance`.
         """
-        pairs = [_spread(member, x, Posterior.output_covariance) for member in self.members]
+        pairs = [
+            moments(member.posterior, x, Posterior.output_covariance) for member in self.members
+        ]
         within, means = (torch.stack(part) for part in zip(*pairs, strict=True))
         apart = means - means.mean(0)  # (members, rows, outputs)
         between = torch.einsum("mnc,mnd->ncd", apart, apart) / len(apart)
         scale = self.target_scale
         return (within.mean(0) + between) * scale * scale.unsqueeze(-1)
-
-
-def _spread(
-    member: Fit, x: Tensor, spread: Callable[[Posterior, Tensor], Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Return the posterior spread and the outputs ``(rows, outputs)`` of one member."""
-    coordinates = member.posterior.coordinates
-    w = coordinates.read()
-    portion = Portion(ROWS_AT_ONCE)
-
-    def found() -> tuple[Tensor, Tensor]:
-        spreads: list[Tensor] = []
-        outputs: list[Tensor] = []
-        for part in x.split(portion.rows):
-            f, jacobian = Linearisation(coordinates, part).jacobian(w)
-            spreads.append(spread(member.posterior, jacobian))
-            outputs.append(f)
-        return torch.cat(spreads), torch.cat(outputs)
-
-    return portion.attempt(found, len(x))

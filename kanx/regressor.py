@@ -94,7 +94,8 @@ class KANRegressor(RegressorMixin, KANEstimator):
         chosen from more than 5000 rows, it goes on to wider networks by Adam, which
         ``"lm"`` does not; see `kanx.training.wide`.
     training : TrainingOptions or mapping, optional
-        How the first-order methods train; see `kanx.training.options.TrainingOptions`.
+        How the first-order methods train; see `kanx.training.options.TrainingOptions`. Wide
+        networks of ``optimizer="auto"`` take at most 20 epochs, in float32 for the default type.
     checkpoint : path, optional
         Folder for checkpoints. A fit that was interrupted or killed goes on from there when the
         same data and parameters are fitted again, and ends with the same bits.

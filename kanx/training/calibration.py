@@ -8,14 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from torch import Tensor
 
-from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Gaussian
+from kanx.training.moments import moments
 from kanx.training.posterior import Posterior
 from kanx.training.rows import Chunk
-
-NUMBERS = 2**22  # of a Jacobian that are held at a time
 
 
 def calibrated(posterior: Posterior, loss: Gaussian, held_out: Chunk) -> tuple[Posterior, Gaussian]:
@@ -39,7 +36,7 @@ def calibrated(posterior: Posterior, loss: Gaussian, held_out: Chunk) -> tuple[P
         Inputs, targets ``(rows, outputs)`` and weights of rows that the network was not fitted to.
     """
     x, y, weight = held_out
-    f, spread = _moments(posterior, x)
+    spread, f = moments(posterior, x, Posterior.output_variance)
     squares, own = ((f - y) ** 2).numpy(), weight.unsqueeze(-1).numpy()
     curves, noise = spread.numpy(), 1 / loss.precision.numpy()
 
@@ -62,20 +59,7 @@ def calibrated(posterior: Posterior, loss: Gaussian, held_out: Chunk) -> tuple[P
 def log_density(posterior: Posterior, loss: Gaussian, rows: Chunk) -> float:
     """Return the mean log density of rows under the predictive distribution."""
     x, y, weight = rows
-    f, spread = _moments(posterior, x)
+    spread, f = moments(posterior, x, Posterior.output_variance)
     variance = 1 / loss.precision + spread
     own = -0.5 * ((f - y) ** 2 / variance + (2 * torch.pi * variance).log()).sum(1)
     return (own @ weight / weight.sum()).item()
-
-
-def _moments(posterior: Posterior, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the outputs and the variance of the function, ``(rows, outputs)`` each."""
-    coordinates = posterior.coordinates
-    w = coordinates.read()
-    rows = max(1, NUMBERS // (coordinates.size * coordinates.network.out_features))
-    pairs = []
-    for part in x.split(rows):
-        f, jacobian = Linearisation(coordinates, part).jacobian(w)
-        pairs.append((f, posterior.output_variance(jacobian)))
-    means, variances = zip(*pairs, strict=True)
-    return torch.cat(means), torch.cat(variances)

@@ -88,7 +88,8 @@ class FirstOrder:
         task : Task
             Of the sample of the rows.
         hidden : sequence of widths, optional
-            Without it the evidence of a part of the sample chooses the size and the start.
+            Without it the evidence of a part of the sample chooses the size and, of networks that
+            are not wide, the start.
         skip : bool
             Whether given widths have direct curves from inputs to outputs beside them.
         n_estimators : int

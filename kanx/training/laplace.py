@@ -37,6 +37,8 @@ def laplace(
         Prior precisions it was trained with.
     """
     coordinates = Coordinates(network)
+    if int(coordinates.alive().sum()) > DENSE_LIMIT:  # perhaps not of those that rows depend on
+        coordinates.freeze(_uninformed(coordinates, chunks))
     dense = int(coordinates.alive().sum()) <= DENSE_LIMIT
     sums = _sums(coordinates, chunks, loss, dense)
     living = coordinates.alive()
@@ -86,6 +88,13 @@ class Sums:
         logarithms = self.weight * (loss.precision / before.precision).log().sum()
         value = self.value + 0.5 * (change - logarithms)
         return replace(self, curvature=times * self.curvature, value=value)
+
+
+def _uninformed(coordinates: Coordinates, chunks: Chunks) -> Tensor:
+    flags = torch.ones(coordinates.size, dtype=torch.bool)
+    for x, _, _ in blocks(chunks):
+        flags &= Linearisation(coordinates, x[own_share(len(x))]).uninformed()
+    return flags
 
 
 def _sums(coordinates: Coordinates, chunks: Chunks, loss: Loss, dense: bool) -> Sums:

@@ -187,7 +187,7 @@ def choose(task: Task, n_estimators: int) -> Choice:
     ----------
     task : Task
     n_estimators : int
-        Starts of the chosen width; see `near_best` for those that are returned.
+        Most starts of a width that is tried; see `Choice.finish` for further ones.
     """
     whole, (task, additive) = task, choose_length_scale(task.part())
     choice = Choice(whole, task, [additive], additive=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from kanx.training.subset import choose_rows
 # beyond so many rows sizes and starts are tried on a part, and the chosen ones finished on all
 MANY_ROWS, PART_OF_ROWS = 5000, 2500
 ROUNDS_ON_ALL = 5
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,7 @@ class Task:
         """
         if effective_n_jobs(self.n_jobs) == 1 and len(starts):
             return climb_all([self._ascent(hidden, skip, start) for start in starts])
-        fit = delayed(self._elsewhere().fit)
-        return list(
-            Parallel(n_jobs=self.n_jobs)(fit(hidden, skip=skip, start=start) for start in starts)
-        )
+        return self.side_by_side(partial(_fit, hidden, skip), starts)
 
     def _ascent(self, hidden: Sequence[Width], skip: bool, start: int) -> Ascent:
         network = self.build(hidden, skip)
@@ -135,20 +136,33 @@ class Task:
 
     def finish_all(self, trials: Sequence[Trial]) -> list[Fit]:
         """Finish several fits, in as many processes as `n_jobs` says."""
-        if effective_n_jobs(self.n_jobs) == 1 or len(trials) == 1:
-            return [self.finish(trial) for trial in trials]
-        finish = delayed(self._elsewhere().finish)
-        return list(Parallel(n_jobs=self.n_jobs)(finish(trial) for trial in trials))
+        return self.side_by_side(Task.finish, trials)
 
-    def _elsewhere(self) -> Task:
-        """Return the task for another process, from which a callback cannot report."""
-        return replace(self, on_round=None)
+    def side_by_side(
+        self, work: Callable[[Task, Item], Result], items: Sequence[Item]
+    ) -> list[Result]:
+        """Do some work for every item, in as many processes as `n_jobs` says.
+
+        Parameters
+        ----------
+        work : callable
+            Given the task, which reports from this process alone, and an item.
+        items : sequence
+        """
+        if effective_n_jobs(self.n_jobs) == 1 or len(items) == 1:
+            return [work(self, item) for item in items]
+        elsewhere = replace(self, on_round=None)
+        return list(Parallel(n_jobs=self.n_jobs)(delayed(work)(elsewhere, item) for item in items))
 
     def coordinates(self, hidden: int) -> int:
         """Estimate the number of coordinates with so many hidden nodes and a skip."""
         per_input = sum(_basis_size(spec) for spec in self.edges)
         outer = _basis_size(self.hidden_edge)
         return (hidden + self.outputs) * per_input + hidden * outer * self.outputs
+
+
+def _fit(hidden: Sequence[Width], skip: bool, task: Task, start: int) -> Trial:
+    return task.fit(hidden, skip=skip, start=start)
 
 
 def _basis_size(spec: dict[str, Any]) -> int:

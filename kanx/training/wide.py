@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 
 from kanx.training.averaging import can_average
 from kanx.training.calibration import log_density
@@ -60,7 +60,9 @@ class Wide:
         split = Rows.from_memory(rows, self.options, task.random_state)
         first_order = FirstOrder("adam", self._options(len(rows.x)), split, self.folder, self.stop)
         starts = PILOTS if can_average(choice.trials[0].climb.coordinates.network) else 1
-        fits = _fit_starts(first_order, task, width, min(starts, n_estimators))
+        sequence = np.random.SeedSequence([task.random_state, width])
+        seeds = sequence.generate_state(min(starts, n_estimators)).tolist()
+        fits = task.side_by_side(partial(_fit, first_order, width), seeds)
         densities = [_log_density(fit, split) for fit in fits]
         better = [fit for fit, own in zip(fits, densities, strict=True) if own > choice.log_density]
         return sorted(better, key=lambda fit: -fit.evidence)
@@ -73,25 +75,8 @@ class Wide:
         return replace(given, precision=precision, batch_size=batch, epochs=epochs)
 
 
-def _fit_starts(first_order: FirstOrder, task: Task, width: int, starts: int) -> list[Fit]:
-    """Fit from several starts, in as many processes as the task says."""
-    keys = [task.random_state, width]
-    seeds = np.random.SeedSequence(keys).generate_state(starts).tolist()
-    if effective_n_jobs(task.n_jobs) == 1 or starts == 1:
-        return [first_order.fit_random(task, (width,), skip=True, seed=seed) for seed in seeds]
-    # what a callback or Ctrl-C says does not reach other processes
-    first_order = replace(first_order, stop=_never)
-    fit = delayed(first_order.fit_random)
-    elsewhere = replace(task, on_round=None)
-    return list(
-        Parallel(n_jobs=task.n_jobs)(
-            fit(elsewhere, (width,), skip=True, seed=seed) for seed in seeds
-        )
-    )
-
-
-def _never() -> bool:
-    return False
+def _fit(first_order: FirstOrder, width: int, task: Task, seed: int) -> Fit:
+    return first_order.fit_random(task, (width,), skip=True, seed=seed)
 
 
 def _log_density(fit: Fit, rows: Rows) -> float:

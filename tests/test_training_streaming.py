@@ -9,7 +9,9 @@ from kanx import KANClassifier, KANRegressor
 from kanx.training.batches import ArrayBatches, Batches, ParquetBatches, as_batches
 from kanx.training.linearisation import Linearisation
 from kanx.training.online import update
+from kanx.training.options import TrainingOptions
 from kanx.training.rows import InMemory
+from kanx.training.streaming import stream_rows, summarise
 
 FAST = {"hidden": "additive", "random_state": 0, "max_iter": 10}
 TRAINING = {"epochs": 8, "learning_rate": 0.1, "batch_size": 60}
@@ -80,9 +82,6 @@ def test_classes_from_batches(data, labels):
 
 
 def test_held_out_rows_are_not_trained_on(data):
-    from kanx.training.options import TrainingOptions
-    from kanx.training.streaming import stream_rows, summarise
-
     X, y = data
 
     def read(X, y, weight, first):
@@ -98,6 +97,54 @@ def test_held_out_rows_are_not_trained_on(data):
     assert len(trained) == rows.training.rows == 450
     everything = torch.cat([trained, rows.held_out[0]])
     assert torch.equal(everything.sort(0).values, torch.from_numpy(X).sort(0).values)
+
+
+def read_two(X, y, weight, first):
+    return [X[:, 0], X[:, 1]], y.reshape(len(y), -1), np.ones(len(X)) if weight is None else weight
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8, -1e9])
+def test_the_spread_of_targets_does_not_depend_on_their_offset(data, offset):
+    X, y = data
+    weight = np.random.default_rng(1).uniform(0.1, 2, len(y))
+    moved = offset + y
+    batches = [
+        (X[k : k + 120], moved[k : k + 120], weight[k : k + 120]) for k in range(0, 500, 120)
+    ]
+    summary = summarise(Batches(batches), read_two, lambda: ["a", "b"], None, 3)
+    mean = np.average(y, weights=weight)
+    expected = np.average((y - mean) ** 2, weights=weight)
+    np.testing.assert_allclose(summary.mean, offset + mean, rtol=1e-14)
+    np.testing.assert_allclose(summary.variance, expected, rtol=1e-6)
+
+
+def test_targets_whose_spread_is_no_number_are_not_trained_on(data):
+    X, y = data
+    with pytest.raises(ValueError, match=r"variance \[inf\].*divide all of them"):
+        KANRegressor(training=TRAINING, **FAST).fit(cut(X, 1e200 * y))
+
+
+def test_batches_without_rows_are_left_out(data):
+    X, y = data[0][:240], data[1][:240]
+    full = cut(X, y)
+    empty = (X[:0], y[:0])
+    fit = KANRegressor(training={**TRAINING, "epochs": 1}, **FAST).fit
+    expected = fit(full).predict(X)
+    assert np.array_equal(fit([empty, full[0], empty, *full[1:], empty]).predict(X), expected)
+    tables = [({"a": x[:, 0], "b": list(x[:, 1])}, z) for x, z in (empty, *full)]
+    assert np.array_equal(fit(tables).predict(tables[1][0]), expected[:120])
+    with pytest.raises(ValueError, match="0 sample"):
+        fit([empty, empty])
+    with pytest.raises(ValueError, match="0 sample"):  # targets without rows are a mistake
+        fit([full[0], (X[:0], y[:3])])
+
+
+def test_batches_that_differ_in_their_number_of_targets_are_refused(data):
+    X, y = data
+    batches = cut(X, y)
+    batches[2] = (batches[2][0], np.column_stack([batches[2][1]] * 2))
+    with pytest.raises(ValueError, match=r"batch 2, .* has 2, those before it 1"):
+        KANRegressor(training=TRAINING, **FAST).fit(batches)
 
 
 MEMORY = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ class Batches:
     Parameters
     ----------
     source : iterable, or callable returning one
-        Of ``(X, y)`` or ``(X, y, sample_weight)``, in the same order every time.
+        Of ``(X, y)`` or ``(X, y, sample_weight)``, in the same order every time. Batches without
+        rows, which readers that filter rows produce, are left out.
 
     Raises
     ------
@@ -43,6 +44,8 @@ class Batches:
                     f"every batch must be (X, y) or (X, y, sample_weight), got "
                     f"{type(batch).__name__}"
                 )
+            if _is_empty(batch[0]) and _is_empty(batch[1]):
+                continue
             yield (*batch, None) if len(batch) == 2 else batch
 
 
@@ -138,6 +141,15 @@ class ParquetBatches(Batches):
         targets = [values(name) for name in self._targets]
         y = targets[0] if self._single else np.column_stack(targets)
         return X, y, None if self._weight is None else values(self._weight)
+
+
+def _is_empty(table: Any) -> bool:
+    """Say whether a table, columns in a dict, or targets are known to have no rows."""
+    if hasattr(table, "shape"):
+        return len(table.shape) > 0 and table.shape[0] == 0
+    if isinstance(table, Mapping):
+        return len(table) > 0 and all(_is_empty(values) for values in table.values())
+    return isinstance(table, Sized) and len(table) == 0
 
 
 def as_batches(X: Any, y: Any, sample_weight: Any, first_order: bool) -> Batches | None:

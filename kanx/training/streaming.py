@@ -1,4 +1,8 @@
-"""Rows gone through in batches: one pass to learn their columns, further ones to train."""
+"""Rows gone through in batches: one pass to learn their columns, further ones to train.
+
+Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances,
+Stanford technical report STAN-CS-79-773, 1979 (moments of the targets).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from kanx.training.options import TrainingOptions
 from kanx.training.rows import LARGEST_VALIDATION, Chunk, InMemory, seeded
 
 SAMPLE = 2 * LARGEST_VALIDATION
+TINY = 1e-300
 NEGLIGIBLE = 1e-12  # weight of the rows that only say how far the columns reach
 
 # from a batch's table, targets and weights (or None) to columns, targets and weights
@@ -108,6 +113,46 @@ class _Columns:
         return replace(column, categories=kept, upper=float(max(len(kept) - 1, 0)))
 
 
+class _Moments:
+    """Weighted mean and variance of numeric targets, gathered batch by batch.
+
+    Every batch brings deviations from its own mean: from the mean so far, which is far away at
+    first, they would cancel against each other where targets have a large offset.
+    """
+
+    def __init__(self) -> None:
+        self.weight = 0.0
+        self.mean = self._square = np.zeros(1)
+        self._seen = False
+
+    def see(self, y: NDArray[np.float64], weight: NDArray[np.float64], batch: int) -> None:
+        if self._seen and y.shape[1:] != self.mean.shape:
+            raise ValueError(
+                f"every batch must have the same number of targets; batch {batch}, counted from 0 "
+                f"without empty ones, has {y.shape[1]}, those before it {len(self.mean)}"
+            )
+        own = weight.sum()
+        total = self.weight + own
+        mean = y[0] + (weight[:, None] * (y - y[0])).sum(0) / own  # exact for equal targets
+        square = (weight[:, None] * (y - mean) ** 2).sum(0)
+        if self._seen:
+            away = mean - self.mean
+            square = self._square + square + away**2 * (self.weight * own / total)
+            mean = self.mean + away * (own / total)
+        self.weight, self.mean, self._square, self._seen = total, mean, square, True
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        variance: NDArray[np.float64] = self._square / max(self.weight, TINY)
+        if not (np.isfinite(self.mean).all() and np.isfinite(variance).all()):
+            raise ValueError(
+                f"the targets of the batches have mean {self.mean.tolist()} and variance "
+                f"{variance.tolist()}, which must be finite numbers; correct targets that are too "
+                "large, or divide all of them by a constant"
+            )
+        return variance
+
+
 def _merged(old: Column, new: Column) -> Column:
     lower, upper = min(old.lower, new.lower), max(old.upper, new.upper)
     return replace(old, missing=old.missing or new.missing, lower=lower, upper=upper)
@@ -133,11 +178,11 @@ def summarise(
     Raises
     ------
     ValueError
-        If there are no rows.
+        If there are no rows, or targets differ in number between batches or are too large.
     """
     columns: _Columns | None = None
     rows, weights = 0, 0.0
-    mean = square = np.zeros(1)
+    moments = _Moments()
     labels: set[Any] = set()
     sample: list[NDArray[Any]] = []
     for index, batch in enumerate(batches):
@@ -151,11 +196,9 @@ def summarise(
             continue
         columns.see(values)
         rows, weights = rows + len(y), weights + weight.sum()
-        if y.dtype.kind == "f":  # running moments, which do not cancel (West 1979)
-            delta = y - mean
-            step = (weight[:, None] * delta).sum(0) / weights
-            square = square + (weight[:, None] * delta * (y - mean - step)).sum(0)
-            mean = mean + step
+        if y.dtype.kind == "f":
+            with np.errstate(over="ignore", invalid="ignore"):  # refused at the end
+                moments.see(y, weight, index)
         else:
             labels.update(np.unique(y).tolist())
         sample = _smallest(sample, [*values, y, weight, keys[keep]])
@@ -163,9 +206,8 @@ def summarise(
         raise ValueError("the batches hold 0 sample(s) while a minimum of 1 is required.")
     *own, y, weight, keys = sample
     classes = sorted(labels)
-    return Summary(
-        columns.learned(), rows, weights, mean, square / weights, classes, own, y, weight, keys
-    )
+    mean, variance = moments.mean, moments.variance
+    return Summary(columns.learned(), rows, weights, mean, variance, classes, own, y, weight, keys)
 
 
 def _keys(seed: int, index: int, count: int) -> NDArray[np.float64]:

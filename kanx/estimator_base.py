@@ -24,6 +24,7 @@ from kanx.layers import Constraint
 from kanx.model import Model
 from kanx.serialisation import model_from_arrays, model_to_arrays
 from kanx.tables import (
+    Categorical,
     Column,
     column_names,
     columns_of,
@@ -51,7 +52,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         hidden: str | Sequence[Any] = "auto",
         edge_options: Mapping[str, Any] | None = None,
         constraints: Mapping[Any, Any] | None = None,
-        categorical_features: str | Sequence[str | int] | None = "from_dtype",
+        categorical_features: Categorical = "from_dtype",
         n_estimators: int = 4,
         max_iter: int = 60,
         optimizer: str = "auto",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,12 @@ from scipy.sparse import issparse
 
 MAX_CATEGORIES = 100
 NEAR = 0.1  # of a range's width: how far beyond it a prediction is not worth a warning
+NAMED = 5  # columns in a warning: of a wide table, all of them would be a page
 _DATES = ("Date", "Datetime", "Duration", "Time")
+_CATEGORIES = ("Categorical", "Enum")
+
+# which columns hold categories: "from_dtype", None, names, positions, or one bool for each
+Categorical = str | Sequence[str | int | bool] | np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,14 @@ def column_names(X: Any) -> list[str] | None:
     ------
     ValueError
         If a name appears twice.
+    TypeError
+        If the table is a query that has not been run.
     """
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise TypeError(
+            f"X is a {type(X).__module__}.{type(X).__name__}, a query that has not been run yet; "
+            "call .collect() and pass the result"
+        )
     if is_mapping(X):
         names = list(X)
     elif hasattr(X, "columns") and not isinstance(X, np.ndarray):
@@ -95,7 +107,8 @@ def column_names(X: Any) -> list[str] | None:
 def columns_of(X: Any) -> list[np.ndarray]:
     """Return the columns of a table as arrays: float64 where numeric, else object.
 
-    Missing entries are NaN in numeric columns and None in the others.
+    Missing entries are NaN in numeric columns and None in the others. A column whose type is
+    categorical (pandas, polars, Arrow) is an array of objects whatever its categories are.
 
     Raises
     ------
@@ -103,7 +116,7 @@ def columns_of(X: Any) -> list[np.ndarray]:
         If a column holds dates or infinite numbers.
     """
     if is_mapping(X):
-        return [_from_values(str(name), np.asarray(values)) for name, values in X.items()]
+        return [_from_mapping(str(name), values) for name, values in X.items()]
     if isinstance(X, np.ndarray):
         return [_from_values(f"x{j}", X[:, j]) for j in range(X.shape[1])]
     import narwhals
@@ -121,6 +134,8 @@ def columns_of(X: Any) -> list[np.ndarray]:
         if series.dtype.is_numeric():
             values = np.asarray(series.to_numpy(), dtype=np.float64)
             found.append(_finite(str(name), values))
+        elif kind.startswith(_CATEGORIES):
+            found.append(_from_categories(str(name), series.to_list()))
         else:
             found.append(_from_values(str(name), np.array(series.to_list(), dtype=object)))
     return found
@@ -129,7 +144,7 @@ def columns_of(X: Any) -> list[np.ndarray]:
 def learn_columns(
     names: Sequence[str],
     columns: Sequence[np.ndarray],
-    categorical_features: str | Sequence[str | int] | None = "from_dtype",
+    categorical_features: Categorical = "from_dtype",
 ) -> list[Column]:
     """Describe the columns of a training table.
 
@@ -138,13 +153,15 @@ def learn_columns(
     names : sequence of str
     columns : sequence of ndarray
         From `columns_of`.
-    categorical_features : "from_dtype", None, or sequence of names or positions
-        Which columns hold categories; by default the ones that hold no numbers.
+    categorical_features : "from_dtype", None, or sequence of names, positions or bools
+        Which columns hold categories; by default the ones that hold no numbers or whose type is
+        categorical. Bools are a mask, one for each column.
 
     Raises
     ------
     ValueError
-        If a column said to be numeric holds text.
+        If a column said to be numeric holds text, or `categorical_features` names a column that is
+        not there or is a mask of another length.
     """
     chosen = _chosen(names, categorical_features)
     learned = []
@@ -175,7 +192,7 @@ class OutOfRangeWarning(UserWarning):
 
 
 def warn_outside(learned: Sequence[Column], encoded: np.ndarray) -> None:
-    """Warn of rows far outside the range of the training data, naming the columns.
+    """Warn of rows far outside the range of the training data, naming the columns with most.
 
     New data hardly ever stay within the range exactly, and a curve continued by a little is as good
     as inside: nothing is said while all numbers lie within a tenth of a range's width of it.
@@ -194,11 +211,13 @@ def warn_outside(learned: Sequence[Column], encoded: np.ndarray) -> None:
     if not far.any():
         return
     rows, counts = int(outside.any(1).sum()), outside.sum(0)
+    most = sorted(np.flatnonzero(counts).tolist(), key=lambda j: -counts[j])
     named = ", ".join(
-        f"{column.name!r} ({count}, range {column.lower:.4g} to {column.upper:.4g})"
-        for column, count in zip(learned, counts.tolist(), strict=True)
-        if count
+        f"{learned[j].name!r} ({counts[j]}, range {learned[j].lower:.4g} to {learned[j].upper:.4g})"
+        for j in most[:NAMED]
     )
+    if len(most) > NAMED:
+        named += f" and {len(most) - NAMED} other columns"
     warnings.warn(
         f"{rows} of {len(encoded)} rows lie outside the range of the training data, "
         f"{int(far.any(1).sum())} of them by more than {100 * NEAR:g} % of its width, in {named}; "
@@ -221,26 +240,56 @@ class _Chosen(set[int]):
     automatic = False
 
 
-def _chosen(names: Sequence[str], wanted: str | Sequence[str | int] | None) -> _Chosen:
+def _chosen(names: Sequence[str], wanted: Categorical) -> _Chosen:
     chosen = _Chosen()
     if wanted is None:
         return chosen
-    if isinstance(wanted, str):
-        if wanted != "from_dtype":
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        if not isinstance(wanted, str) or wanted != "from_dtype":
             raise ValueError(
                 "categorical_features must be 'from_dtype', None, or a list of columns, got "
                 f"{wanted!r}"
             )
         chosen.automatic = True
         return chosen
-    for item in wanted:
+    items = list(wanted)
+    masks = [isinstance(item, bool | np.bool_) for item in items]
+    if any(masks):
+        if not all(masks) or len(items) != len(names):
+            raise ValueError(
+                f"categorical_features with True or False must have one of them for each of the "
+                f"{len(names)} columns, got {len(items)} entries, {sum(masks)} of them True or "
+                "False; otherwise pass names or positions of columns"
+            )
+        chosen.update(np.flatnonzero(items).tolist())
+        return chosen
+    for item in items:
         if isinstance(item, str) and item in names:
             chosen.add(list(names).index(item))
-        elif not isinstance(item, str) and 0 <= int(item) < len(names):
+        elif isinstance(item, int | np.integer) and 0 <= item < len(names):
             chosen.add(int(item))
         else:
             raise ValueError(f"categorical_features names the column {item!r}, which X lacks")
     return chosen
+
+
+def _from_mapping(name: str, values: Any) -> np.ndarray:
+    if str(getattr(values, "dtype", "")) == "category":  # numpy would make numbers of them
+        return _from_categories(name, list(values))
+    return _from_values(name, np.asarray(values))
+
+
+def _from_categories(name: str, values: list[Any]) -> np.ndarray:
+    """Return objects, numbers too; other kinds of categories could not be stored."""
+    known = bool | int | float | str
+    found = [None if _is_missing(v) else v for v in map(_plain, values)]
+    odd = next((v for v in found if not (v is None or isinstance(v, known))), None)
+    if odd is not None:
+        raise TypeError(
+            f"column {name!r} holds categories that are {type(odd).__name__} objects, such as "
+            f"{odd}; every category must be a string or a number: turn them into text"
+        )
+    return np.array([*found, None], dtype=object)[:-1]
 
 
 def _from_values(name: str, values: np.ndarray) -> np.ndarray:

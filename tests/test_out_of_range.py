@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from kanx import KANClassifier, KANRegressor
-from kanx.tables import OutOfRangeWarning
+from kanx.tables import Column, OutOfRangeWarning, warn_outside
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +83,19 @@ def test_the_continuation_is_the_one_asked_for(edge, extrapolate):
     else:
         assert np.isfinite(far)
     assert near == pytest.approx(at, abs=1e-4) or extrapolate == "periodic"
+
+
+def test_of_many_columns_the_warning_names_those_with_most_rows():
+    count = 200
+    learned = [Column(f"column {j}", None, False, 0.0, 1.0) for j in range(count)]
+    rows = np.zeros((20, count))
+    rows[0] = 2.0
+    rows[:9, 70:74] = 2.0
+    with pytest.warns(OutOfRangeWarning) as caught:
+        warn_outside(learned, rows)
+    message = str(caught[0].message)
+    for j in (70, 71, 72, 73):
+        assert f"'column {j}' (9, range 0 to 1)" in message
+    assert message.count("'column ") == 5
+    assert "and 195 other columns" in message
+    assert len(message) < 500

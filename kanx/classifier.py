@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -24,8 +23,9 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from kanx.estimator_base import KANEstimator, check_weight, given
+from kanx.labels import check_labels, check_present, class_weights
 from kanx.model import Model
-from kanx.tables import Column, encode
+from kanx.tables import Categorical, Column, encode
 from kanx.training.batches import Batches, as_batches
 from kanx.training.evidence import Fit
 from kanx.training.function_samples import FunctionSamples
@@ -44,8 +44,12 @@ class KANClassifier(ClassifierMixin, KANEstimator):
 
     Parameters
     ----------
-    edge, hidden, edge_options, constraints, categorical_features, n_estimators, max_iter
-    optimizer, training, checkpoint, n_jobs, random_state
+    edge, hidden, edge_options, constraints
+        See `KANRegressor`.
+    categorical_features : "from_dtype", None, or list of names, positions or bools
+        Columns that hold categories; by default those that hold no numbers or whose type is
+        categorical. Bools are a mask, one for each column.
+    n_estimators, max_iter, optimizer, training, checkpoint, n_jobs, random_state
         See `KANRegressor`.
     class_weight : "balanced", dict from class to float, or None
         Weight of every class.
@@ -66,7 +70,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
         hidden: str | Sequence[Any] = "auto",
         edge_options: Mapping[str, Any] | None = None,
         constraints: Mapping[Any, Any] | None = None,
-        categorical_features: str | Sequence[str | int] | None = "from_dtype",
+        categorical_features: Categorical = "from_dtype",
         n_estimators: int = 4,
         max_iter: int = 60,
         optimizer: str = "auto",
@@ -136,7 +140,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
             return self._fit_table(X, y, sample_weight, classes)
         columns, labels, weight = self._read(X, given(y), sample_weight, False)
         target = self._encode(labels, self.classes_)
-        weight = weight * compute_sample_weight(self.class_weight, labels)
+        weight = weight * class_weights(self.class_weight, labels)
         x = torch.from_numpy(encode(self.model_.columns, columns))
         self._update_members(InMemory(x, target, torch.tensor(weight)))
         return self
@@ -146,13 +150,8 @@ class KANClassifier(ClassifierMixin, KANEstimator):
         weight = check_weight(weight, columns[0])
         known = np.unique(labels if classes is None else np.asarray(classes))
         target = self._encode(labels, known)
-        present = np.unique(labels[weight > 0])
-        if len(present) < 2:
-            raise ValueError(
-                f"Classifier can't train when only one class is present: every row with weight is "
-                f"{present.tolist()}"
-            )
-        weight = weight * compute_sample_weight(self.class_weight, labels)
+        weight = weight * class_weights(self.class_weight, labels)
+        check_present(labels, weight)
         outputs, loss = _outputs(known)
         learned, members = self._fit_members(X, columns, target, loss, outputs, weight)
         return self._keep(learned, members, known)
@@ -165,6 +164,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
                 raise ValueError(
                     "class_weight='balanced' needs all labels at once; for batches pass a dict"
                 )
+            check_labels(summary.classes)
             classes = np.array(summary.classes)
             if len(classes) < 2:
                 raise ValueError(
@@ -180,7 +180,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):
             columns, labels, weight = self._read(X, y, sample_weight, first)
             # labels that are numbers are classes too
             own = labels.astype(object) if labels.dtype.kind == "f" else labels
-            return columns, own, weight * compute_sample_weight(self.class_weight, labels)
+            return columns, own, weight * class_weights(self.class_weight, labels)
 
         learned, members = self._fit_batches(batches, read, prepare)
         return self._keep(learned, members, found[0])
@@ -190,6 +190,9 @@ class KANClassifier(ClassifierMixin, KANEstimator):
     ) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[np.float64]]:
         """Check a table, its labels and weights."""
         columns = self._table(X, reset=first)
+        given_labels = np.asarray(y)
+        if given_labels.dtype == object and given_labels.ndim == 1:
+            check_labels(given_labels.tolist())
         labels = column_or_1d(
             check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True
         )

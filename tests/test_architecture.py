@@ -16,6 +16,7 @@ ALLOWED = {
     "functions": set(),
     "atomic": set(),
     "tables": set(),
+    "labels": set(),
     "memory": set(),
     "csv_table": {"memory", "tables"},
     "datasets": set(),
@@ -31,7 +32,7 @@ ALLOWED = {
     "estimator_fit": {"tables", "training"},
     "estimator_base": {"estimator_fit", "layers", "model", "serialisation", "tables", "training"},
     "regressor": {"estimator_base", "model", "tables", "training"},
-    "classifier": {"estimator_base", "model", "tables", "training"},
+    "classifier": {"estimator_base", "labels", "model", "tables", "training"},
     "estimators": {"regressor", "classifier"},
 }
 

@@ -205,7 +205,7 @@ def summarise(
     if columns is None or rows == 0:
         raise ValueError("the batches hold 0 sample(s) while a minimum of 1 is required.")
     *own, y, weight, keys = sample
-    classes = sorted(labels)
+    classes = sorted(labels, key=lambda label: (isinstance(label, str), label))
     mean, variance = moments.mean, moments.variance
     return Summary(columns.learned(), rows, weights, mean, variance, classes, own, y, weight, keys)
 

@@ -10,9 +10,10 @@ from kanx.training.averaging import average
 from kanx.training.climb import Climb
 from kanx.training.coordinates import Coordinates
 from kanx.training.evidence import Settings, fit_evidence
-from kanx.training.levenberg_marquardt import Problem, minimise, solve_damped
+from kanx.training.levenberg_marquardt import Problem, minimise
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Gaussian, Huber, Logistic, Poisson, Softmax
+from kanx.training.normal_equations import DenseSystem
 from kanx.training.placement import place_on_data
 from kanx.training.selection import multiply
 from kanx.training.starts import random_start
@@ -169,8 +170,8 @@ def test_a_step_that_gives_nan_is_rejected():
 def test_a_singular_system_has_no_step_and_damping_helps():
     singular = torch.ones(2, 2, dtype=torch.float64)
     right = torch.ones(2, dtype=torch.float64)
-    assert solve_damped(singular, right, 0.0) is None
-    step = solve_damped(singular, right, 1e-3)
+    assert DenseSystem(singular).solve(right, 0.0) is None
+    step = DenseSystem(singular).solve(right, 1e-3)
     assert step is not None
     torch.testing.assert_close(singular @ step, right, rtol=1e-3, atol=0)
 

@@ -48,7 +48,8 @@ def test_both_factors_are_found_in_many_rows(monkeypatch):
     assert posterior.is_diagonal
     x = torch.linspace(-1, 1, 50).double().unsqueeze(1)
     _, curves = moments(posterior, x)  # made as large as the noise
-    posterior.covariance = posterior.covariance / (curves * loss.precision).mean()
+    size = (curves * loss.precision).mean().item()
+    posterior = posterior.rescaled(1 / size, loss.precision)
     _, curves = moments(posterior, x)
     chunk = targets(posterior, loss, 20_000, 0.25, (0.5, 2.0))
     found, quieter = calibrated(posterior, loss, chunk)
@@ -60,9 +61,10 @@ def test_both_factors_are_found_in_many_rows(monkeypatch):
     total = factor * curves + 1 / quieter.precision
     torch.testing.assert_close(total, truth, rtol=0.05, atol=0)
     before = log_density(posterior, loss, chunk)
-    posterior.covariance = 0.25 * posterior.covariance
     best = log_density(
-        posterior, loss.with_precision(loss.precision / torch.tensor((0.5, 2.0))), chunk
+        posterior.rescaled(0.25, loss.precision),
+        loss.with_precision(loss.precision / torch.tensor((0.5, 2.0))),
+        chunk,
     )
     assert best - 1e-4 < log_density(found, quieter, chunk) < best + 1e-3
     assert before < best - 0.01

@@ -13,9 +13,10 @@ from kanx.training.distributed import own_share, total
 from kanx.training.levenberg_marquardt import Problem, Step, minimise
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss, NoisyLoss
-from kanx.training.normal_equations import NormalEquations, factorise
+from kanx.training.normal_equations import DenseSystem, Equations
 from kanx.training.posterior import Posterior
 
+DENSE_LIMIT = 3000  # coordinates whose curvature is kept whole
 BIAS_PRECISION = 1e-6
 PRECISION_RANGE = (1e-8, 1e10)
 NOISE_RANGE = (1e-2, 1e14)  # of the noise precision, for a target of unit variance
@@ -53,9 +54,8 @@ class Ended:
         """Go on to a place where some coordinates are zero for good, to first order."""
         kept, own = living[self.living], self.step.equations
         change = (fresh - w)[self.living]
-        gradient = own.gradient + own.curvature @ change
-        equations = NormalEquations(own.curvature[kept][:, kept], gradient[kept])
-        return Ended(replace(self.step, w=fresh, equations=equations), self.loss, living)
+        step = replace(self.step, w=fresh, equations=own.moved(change, kept))
+        return Ended(step, self.loss, living)
 
 
 class Climb:
@@ -139,7 +139,7 @@ class Climb:
         )
         return self.conclude(step)
 
-    def equations(self) -> NormalEquations | None:
+    def equations(self) -> Equations | None:
         """Return the normal equations at the present place where the last steps ended there.
 
         Where coordinates have been set to zero since, they hold to first order.
@@ -150,8 +150,7 @@ class Climb:
         times = self.loss.times(last.loss)
         if times is None or not torch.equal(last.living, self.coordinates.alive()):
             return None
-        own = last.step.equations
-        return NormalEquations(times * own.curvature, times * own.gradient)
+        return last.step.equations.times(times)
 
     def conclude(self, step: Step) -> float:
         """Go to where a minimisation ended, and return the log evidence there.
@@ -165,13 +164,29 @@ class Climb:
         self.w, self.damping = step.w, step.damping
         self._last = Ended(step, self.loss, living)
         precision = self.precision[self.coordinates.group[living]]
-        factor = factorise(step.equations.curvature + torch.diag(precision))
-        log_determinant = 2 * factor.diagonal().log().sum()
+        log_determinant, covariance = step.equations.regularised(precision).laplace()
         self.evidence = -step.value + 0.5 * (precision.log().sum() - log_determinant).item()
         noise = getattr(self.loss, "precision", None)
-        covariance = torch.cholesky_inverse(factor)
         self.posterior = Posterior(self.coordinates, living, covariance, self.precision, noise)
         return self.evidence
+
+    def settled(self) -> Posterior:
+        """Return the posterior with its whole covariance.
+
+        Only the variances, where few rows made so many coordinates possible that the whole would
+        be too large.
+        """
+        if not self.posterior.is_among_rows:
+            return self.posterior
+        living = self.coordinates.alive()
+        if int(living.sum()) > DENSE_LIMIT:
+            covariance = self.posterior.variances()
+        else:
+            equations = self.problem.assemble(self.loss, self.w, living)
+            precision = self.precision[self.coordinates.group[living]]
+            _, covariance = DenseSystem(equations.curvature + torch.diag(precision)).laplace()
+        noise = self.posterior.noise_precision
+        return Posterior(self.coordinates, living, covariance, self.precision, noise)
 
     def update(self) -> None:
         """Re-estimate the precisions and the noise, and drop edges that have become zero."""

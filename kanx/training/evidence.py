@@ -24,8 +24,9 @@ import torch
 from torch import Tensor
 
 from kanx.network import KAN
-from kanx.training.climb import Climb
+from kanx.training.climb import DENSE_LIMIT, Climb
 from kanx.training.coordinates import Coordinates
+from kanx.training.few_rows import rows_are_few
 from kanx.training.journal import Journal
 from kanx.training.losses import Loss
 from kanx.training.matrix_free import MatrixFreeClimb
@@ -36,7 +37,6 @@ from kanx.training.stacked import StackedNetworks, can_stack
 from kanx.training.together import minimise_together
 
 # beyond this many coordinates the curvature is kept as its diagonal
-DENSE_LIMIT = 3000
 PATIENCE = 4
 LEAST_GAIN = 0.5  # of log evidence: less is not worth a mention (Jeffreys)
 FALLS = 2  # rounds in turn that lower the evidence: the precisions have run past their optimum
@@ -128,7 +128,7 @@ class Trial:
             prune_edges(climb)
         problem, network = climb.problem, climb.coordinates.network
         average_where_never_missing(network, problem.linearisation.x, problem.weight)
-        return Fit(network, climb.posterior, climb.evidence, climb.loss, self.trace, self.converged)
+        return Fit(network, climb.settled(), climb.evidence, climb.loss, self.trace, self.converged)
 
 
 class Ascent:
@@ -157,11 +157,12 @@ class Ascent:
         on_round: Callable[[int, float], bool] | None = None,
     ) -> None:
         self.settings, self.on_round = settings, on_round
-        large = int(Coordinates(network).alive().sum()) > DENSE_LIMIT
+        coordinates = int(Coordinates(network).alive().sum())
+        few = rows_are_few(len(x) * network.out_features, coordinates)
         self._journal = Journal(
             settings.checkpoint, network, x, y, weight, loss, precision, settings.tied
         )
-        kind = MatrixFreeClimb if large else Climb
+        kind = Climb if few or coordinates <= DENSE_LIMIT else MatrixFreeClimb
         self.climb = kind(network, x, y, loss, weight, tied=settings.tied)
         if precision is not None:
             self.climb.precision = precision.clone()

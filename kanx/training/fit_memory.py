@@ -9,10 +9,12 @@ from typing import Any
 from kanx.memory import require_bytes
 from kanx.network import Width
 from kanx.nodes import Nodes
+from kanx.training.few_rows import rows_are_few
 
 NUMBER = 8  # bytes of a float64
 DENSE_COORDINATES = 3000  # beyond so many the curvature is kept as its diagonal
 MATRICES = 5  # of the size of the curvature, at the moment when it is factorised
+ROOTS = 6  # of the weighted Jacobian, where it stands for the curvature of few rows
 EXPANSIONS = 5  # copies of a layer's expansion while it is computed
 BLOCK = 2**20  # numbers of a block of the Jacobian, of which there are a few
 BLOCKS = 6
@@ -35,7 +37,8 @@ def fit_bytes(
 
     and what the nodes hold, for :math:`N` rows, :math:`F` basis functions of the inputs,
     :math:`L` of the layer that has most, :math:`P` coordinates, :math:`o` outputs and :math:`s`
-    starts: the expansions, the curvature with its factors, and blocks of the Jacobian. Measured
+    starts: the expansions, the curvature with its factors, and blocks of the Jacobian. Of fewer
+    rows than coordinates, ``(6 + s) N o P`` numbers stand for a large curvature. Measured
     peaks of more than 30 MB are within a factor of 2.2.
 
     Parameters
@@ -65,7 +68,9 @@ def fit_bytes(
     cached = rows * inputs * (1 + direct)
     fleeting = rows * EXPANSIONS * max(inputs, *(nodes.width * inner for nodes in sizes), 0)
     dense = coordinates <= DENSE_COORDINATES
-    matrices = (MATRICES + starts) * coordinates**2 if dense else 20 * coordinates
+    few = rows_are_few(rows * outputs, coordinates)
+    among = (ROOTS + starts) * rows * outputs * coordinates if few else 20 * coordinates
+    matrices = (MATRICES + starts) * coordinates**2 if dense else among
     largest = outputs * coordinates * min(rows, max(64, BLOCK // (outputs * coordinates)))
     block = BLOCKS * largest if dense else 0
     states = rows * (2 * len(edges) + sum(a + b for a, b in pairwise([len(edges), *sums])))

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from kanx.network import KAN
-from kanx.training.climb import NOISE_RANGE
+from kanx.training.climb import DENSE_LIMIT, NOISE_RANGE
 from kanx.training.coordinates import Coordinates
 from kanx.training.distributed import own_share, total
-from kanx.training.evidence import DENSE_LIMIT
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Gaussian, Loss, NoisyLoss
 from kanx.training.normal_equations import assemble, curvature_diagonal

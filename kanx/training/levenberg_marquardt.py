@@ -11,7 +11,7 @@ from torch import Tensor
 from kanx.training.distributed import gathered, total
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
-from kanx.training.normal_equations import NormalEquations, assemble
+from kanx.training.normal_equations import Equations, assemble
 
 ROUNDING = 1e-14  # share of the loss below which a promised gain is nothing
 TOLERANCE = 1e-5  # share of the loss, of at least one nat, that a step has to gain
@@ -48,7 +48,7 @@ class Problem:
         value = value + 0.5 * (precision * w * w).sum()
         return value.item() if bool(torch.isfinite(value)) else float("inf")
 
-    def assemble(self, loss: Loss, w: Tensor, living: Tensor) -> NormalEquations:
+    def assemble(self, loss: Loss, w: Tensor, living: Tensor) -> Equations:
         """Return the normal equations at ``w``, which the network must be set to."""
         return assemble(self.linearisation, loss, w, self.y, self.weight, living)
 
@@ -64,7 +64,7 @@ class Step:
         Penalised loss.
     damping : float
         To continue with.
-    equations : NormalEquations
+    equations : Equations
         At ``w``.
     converged : bool
         Whether the last accepted step gained less than the tolerance, or none was found.
@@ -73,7 +73,7 @@ class Step:
     w: Tensor
     value: float
     damping: float
-    equations: NormalEquations
+    equations: Equations
     converged: bool
 
 
@@ -87,7 +87,7 @@ def minimise(
     iterations: int = 20,
     damping: float = 1e-3,
     tol: float = TOLERANCE,
-    equations: NormalEquations | None = None,
+    equations: Equations | None = None,
 ) -> Step:
     """Minimise the penalised loss from ``w`` by damped Gauss-Newton steps.
 
@@ -106,7 +106,7 @@ def minimise(
         Start of Marquardt's factor, relative to the diagonal.
     tol : float, default=1e-5
         Stop when a step lowers the loss by less than this fraction (of at least one nat).
-    equations : NormalEquations, optional
+    equations : Equations, optional
         Those at ``w``, where they are known.
 
     References
@@ -119,14 +119,14 @@ def minimise(
         equations = problem.assemble(loss, w, living)
     for _ in range(iterations):
         gradient = equations.gradient + precision[living] * w[living]
-        system = equations.curvature + torch.diag(precision[living])
+        system = equations.regularised(precision[living])
         found = None
         trust = damping
         while found is None and trust < MOST_DAMPING:
-            step = solve_damped(system, -gradient, trust)
+            step = system.solve(-gradient, trust)
             if step is not None:
                 # what the quadratic model promises; below rounding there is nothing to gain
-                promise = (-gradient @ step - 0.5 * step @ system @ step).item()
+                promise = (-gradient @ step - 0.5 * system.quadratic(step)).item()
                 if promise < ROUNDING * max(1.0, abs(value)):
                     break
                 trial = w.clone()
@@ -151,13 +151,3 @@ def minimise(
     if known:  # no step was taken: the result does not depend on where the equations came from
         equations = problem.assemble(loss, w, living)
     return Step(w, value, damping, equations, converged)
-
-
-def solve_damped(system: Tensor, right: Tensor, damping: float) -> Tensor | None:
-    """Solve ``(A + damping diag A) s = r``; None where that is not positive definite."""
-    diagonal = system.diagonal().clamp_min(1e-300)
-    factor, info = torch.linalg.cholesky_ex(system + torch.diag(damping * diagonal))
-    if int(info) != 0:
-        return None
-    step = torch.cholesky_solve(right.unsqueeze(-1), factor).squeeze(-1)
-    return step if bool(torch.isfinite(step).all()) else None

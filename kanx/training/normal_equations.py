@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from kanx.training.distributed import total
+from kanx.training.few_rows import RowEquations, rows_are_few
 from kanx.training.gram import GramMatrix
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
@@ -27,6 +29,47 @@ class NormalEquations:
     curvature: Tensor
     gradient: Tensor
 
+    def times(self, factor: float) -> NormalEquations:
+        """Return the equations of a multiple of the loss."""
+        return NormalEquations(factor * self.curvature, factor * self.gradient)
+
+    def moved(self, change: Tensor, kept: Tensor) -> NormalEquations:
+        """Return those of some of the coordinates elsewhere, to first order."""
+        gradient = self.gradient + self.curvature @ change
+        return NormalEquations(self.curvature[kept][:, kept], gradient[kept])
+
+    def regularised(self, precision: Tensor) -> DenseSystem:
+        """Add the curvature of the prior."""
+        return DenseSystem(self.curvature + torch.diag(precision))
+
+
+class DenseSystem:
+    """A positive definite matrix, ``(living, living)``."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = matrix
+
+    def quadratic(self, step: Tensor) -> Tensor:
+        """Return ``step' A step``."""
+        return step @ self.matrix @ step
+
+    def solve(self, right: Tensor, damping: float) -> Tensor | None:
+        """Solve ``(A + damping diag A) s = right``; None where that is not positive definite."""
+        diagonal = self.matrix.diagonal().clamp_min(1e-300)
+        factor, info = torch.linalg.cholesky_ex(self.matrix + torch.diag(damping * diagonal))
+        if int(info) != 0:
+            return None
+        step = torch.cholesky_solve(right.unsqueeze(-1), factor).squeeze(-1)
+        return step if bool(torch.isfinite(step).all()) else None
+
+    def laplace(self) -> tuple[Tensor, Tensor]:
+        """Return the log determinant, and the inverse."""
+        factor = factorise(self.matrix)
+        return 2 * factor.diagonal().log().sum(), torch.cholesky_inverse(factor)
+
+
+Equations: TypeAlias = NormalEquations | RowEquations
+
 
 def assemble(
     linearisation: Linearisation,
@@ -35,7 +78,7 @@ def assemble(
     y: Tensor,
     weight: Tensor,
     living: Tensor,
-) -> NormalEquations:
+) -> Equations:
     r"""Sum :math:`J' W J` and :math:`J' g` over the rows; the network must be set to ``w``.
 
     Where processes share rows, each passes its own and all get the sum of all.
@@ -51,6 +94,9 @@ def assemble(
     living : Tensor, bool (size,)
         Coordinates that take part.
     """
+    rows = len(y) * linearisation.network.out_features
+    if rows_are_few(rows, int(living.sum())):
+        return _root(linearisation, loss, w, y, weight, living)
     columns = linearisation.columns(living)
     gram = GramMatrix(columns)
     gradient = torch.zeros(len(w), dtype=torch.float64)
@@ -66,6 +112,24 @@ def assemble(
             gradient[factor.places[factor.alive]] += by_column[factor.alive]
         gram.add([replace(factor, upstream=factor.upstream[:, :-1]) for factor in factors])
     return NormalEquations(total(gram.matrix()), total(gradient[living]))
+
+
+def _root(
+    linearisation: Linearisation,
+    loss: Loss,
+    w: Tensor,
+    y: Tensor,
+    weight: Tensor,
+    living: Tensor,
+) -> RowEquations:
+    gradient = torch.zeros(int(living.sum()), dtype=torch.float64)
+    parts = []
+    for rows in linearisation.blocks():
+        f, jacobian = linearisation.jacobian(w, rows)
+        own, scale = jacobian[..., living], weight[rows].unsqueeze(-1)
+        gradient += torch.einsum("nc,ncp->p", loss.gradient(f, y[rows]) * scale, own)
+        parts.append((weighted_root(loss, f, y[rows], scale).mT @ own).flatten(0, 1))
+    return RowEquations(torch.cat(parts), gradient)
 
 
 def curvature_diagonal(

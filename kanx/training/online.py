@@ -19,10 +19,9 @@ from torch import Tensor
 
 from kanx.training.coordinates import Coordinates
 from kanx.training.evidence import Fit
-from kanx.training.levenberg_marquardt import solve_damped
 from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss
-from kanx.training.normal_equations import assemble, curvature_diagonal, factorise
+from kanx.training.normal_equations import DenseSystem, assemble, curvature_diagonal, factorise
 from kanx.training.posterior import Posterior
 from kanx.training.rows import InMemory
 
@@ -118,4 +117,4 @@ class _Update:
     def _step(curvature: Tensor, right: Tensor, damping: float) -> Tensor | None:
         if curvature.dim() == 1:
             return right / (curvature * (1 + damping))
-        return solve_damped(curvature, right, damping)
+        return DenseSystem(curvature).solve(right, damping)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kanx.training.coordinates import Block, Coordinates
+from kanx.training.few_rows import RowCovariance
 
 
 class Posterior:
@@ -15,8 +16,9 @@ class Posterior:
     ----------
     coordinates : Coordinates
     living : Tensor, bool (size,)
-    covariance : Tensor, (living, living) or (living,)
-        The whole matrix, or only its diagonal where the network is too large for one.
+    covariance : Tensor, (living, living) or (living,), or RowCovariance
+        The whole matrix, or only its diagonal where the network is too large for one. During a fit
+        to few rows, what stands for the matrix.
     precision : Tensor, (n_groups,)
         Prior precision of every group of coordinates.
     noise_precision : Tensor, (outputs,), optional
@@ -27,30 +29,59 @@ class Posterior:
         self,
         coordinates: Coordinates,
         living: Tensor,
-        covariance: Tensor,
+        covariance: Tensor | RowCovariance,
         precision: Tensor,
         noise_precision: Tensor | None = None,
     ) -> None:
         self.coordinates = coordinates
         self.living = living
-        self.covariance = covariance.contiguous()  # one layout, so that a copy computes the same
+        # one layout, so that a copy computes the same
+        self._form = covariance.contiguous() if isinstance(covariance, Tensor) else covariance
         self.precision = precision
         self.noise_precision = noise_precision
 
     @property
+    def covariance(self) -> Tensor:
+        """The whole matrix or its diagonal, ``(living, living)`` or ``(living,)``."""
+        if isinstance(self._form, RowCovariance):
+            return self._form.times(torch.eye(int(self.living.sum()), dtype=torch.float64))
+        return self._form
+
+    @property
     def is_diagonal(self) -> bool:
         """Whether only the variances of the coordinates are known."""
-        return self.covariance.dim() == 1
+        return isinstance(self._form, Tensor) and self._form.dim() == 1
+
+    @property
+    def is_among_rows(self) -> bool:
+        """Whether a matrix stands for the covariance that has a row for every row of the data."""
+        return isinstance(self._form, RowCovariance)
 
     def variances(self) -> Tensor:
         """Return the variance of every living coordinate, ``(living,)``."""
-        return self.covariance if self.is_diagonal else self.covariance.diagonal()
+        if isinstance(self._form, RowCovariance):
+            return self._form.variances()
+        return self._form if self.is_diagonal else self._form.diagonal()
 
     def between(self, members: Tensor) -> Tensor:
         """Return the covariance of some living coordinates, ``(members, members)``."""
+        if isinstance(self._form, RowCovariance):
+            return self._form.between(members)
         if self.is_diagonal:
-            return torch.diag(self.covariance[members])
-        return self.covariance[members][:, members]
+            return torch.diag(self._form[members])
+        return self._form[members][:, members]
+
+    def _times(self, rows: Tensor) -> Tensor:
+        """Multiply ``(..., living)`` by the covariance."""
+        if isinstance(self._form, RowCovariance):
+            return self._form.times(rows)
+        return rows * self._form if self.is_diagonal else rows @ self._form
+
+    def rescaled(self, factor: float, noise_precision: Tensor) -> Posterior:
+        """Return the posterior with a multiple of its covariance, and another noise."""
+        return Posterior(
+            self.coordinates, self.living, factor * self.covariance, self.precision, noise_precision
+        )
 
     def effective_parameters(self) -> Tensor:
         r"""Return :math:`\gamma` of every group, ``(n_groups,)``; zero where pruned."""
@@ -89,14 +120,12 @@ class Posterior:
     def output_variance(self, jacobian: Tensor) -> Tensor:
         """Return the variance of the outputs: ``(rows, outputs, size) -> (rows, outputs)``."""
         own = jacobian[:, :, self.living]
-        spread = own * self.covariance if self.is_diagonal else own @ self.covariance
-        return (spread * own).sum(-1)
+        return (self._times(own) * own).sum(-1)
 
     def output_covariance(self, jacobian: Tensor) -> Tensor:
         """Return the covariance of the outputs of every row, ``(rows, outputs, outputs)``."""
         own = jacobian[:, :, self.living]
-        spread = own * self.covariance if self.is_diagonal else own @ self.covariance
-        return spread @ own.mT
+        return self._times(own) @ own.mT
 
     def scaled(self, normal: Tensor) -> Tensor:
         """Turn standard normal numbers ``(draws, living)`` into draws around the optimum."""

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from kanx.training.additive import CLEAR, finish_additive
 from kanx.training.averaging import can_average
 from kanx.training.distributed import total
 from kanx.training.evidence import Fit, Trial
@@ -27,10 +28,8 @@ COORDINATES_PER_ROW = 1.5
 SAME_WIDTH, SAME_START = 0.02, 0.1
 # where the noise is estimated, that of the start counts too: e times as much of it is one nat
 SAME_NOISY_START = 1.0
-# gain of log evidence, odds of about 150 to 1, that pays for a model that is harder to read
-CLEAR = 5.0
-# the same of the log density of left-out rows, which is optimistic by some nats for hidden nodes,
-# and how many standard errors it has to be
+# gain of the log density of left-out rows that pays for it too, which is optimistic by some nats
+# for hidden nodes, and how many standard errors it has to be
 CLEAR_LEFT_OUT, STANDARD_ERRORS = 10.0, 2.0
 # adding nodes up to which multiplication nodes are tried
 MOST_FOR_PRODUCTS = 4
@@ -57,28 +56,6 @@ def choose_length_scale(task: Task) -> tuple[Task, Trial]:
         own_task = replace(task, edges=edges)
         candidates.append((own_task, own_task.fit(())))
     return max(candidates, key=lambda candidate: candidate[1].evidence)
-
-
-def finish_additive(whole: Task, task: Task, trial: Trial) -> Fit:
-    r"""Finish an additive fit, or the one with common precisions where that explains as much.
-
-    Were all curves alike, a precision for each would still gain about half a nat by chance: twice
-    the log ratio of the likelihoods is then :math:`\chi^2_k` distributed (Wilks 1938). Where it
-    gains no more than that, nothing says that some inputs matter and others do not; with few
-    rows and correlated inputs, leaving most out would lose accuracy.
-
-    Parameters
-    ----------
-    whole : Task
-    task : Task
-        With the part of the rows and the length-scale of the fit.
-    trial : Trial
-        Of `task`, with a precision for every line and every bend.
-    """
-    common = replace(task, settings=replace(task.settings, tied=True)).fit(())
-    by_chance = (trial.climb.n_precisions - common.climb.n_precisions) / 2
-    wanted = trial.evidence - by_chance >= common.evidence - CLEAR
-    return whole.finish(trial if wanted else common)
 
 
 @dataclass(frozen=True)

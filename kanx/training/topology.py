@@ -12,6 +12,7 @@ from torch import Tensor
 from kanx.layers import Constraint
 from kanx.layers.registry import family_class
 from kanx.tables import Column
+from kanx.training.additive import finish_additive
 from kanx.training.constrained_fit import ConstrainedFit
 from kanx.training.constraint_choice import constrained_spec, parse_constraints
 from kanx.training.evidence import Fit, Settings
@@ -19,7 +20,7 @@ from kanx.training.first_order import FirstOrder
 from kanx.training.hidden import Hidden, parse_hidden
 from kanx.training.losses import Loss
 from kanx.training.noise_free_choice import without_noise
-from kanx.training.selection import choose, choose_length_scale, finish_additive, near_best
+from kanx.training.selection import choose, choose_length_scale, near_best
 from kanx.training.task import Task
 from kanx.training.wide import Wide
 

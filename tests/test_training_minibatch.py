@@ -6,6 +6,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
+import kanx
 from kanx import KAN, KANClassifier, KANRegressor
 from kanx.training.coordinates import Coordinates
 from kanx.training.first_order import flat_precision
@@ -15,7 +16,7 @@ from kanx.training.minibatch import train
 from kanx.training.options import TrainingOptions, as_options
 from kanx.training.placement import place_on_data
 from kanx.training.rows import InMemory
-from kanx.training.sparsity import edge_sizes, sparsity_penalty
+from kanx.training.sparsity import edge_sizes, prune_small_edges, sparsity_penalty
 from kanx.training.whitened import Prior, whitened
 
 ADDITIVE = {"hidden": "additive", "random_state": 0, "max_iter": 10}
@@ -128,6 +129,52 @@ def test_sparsity_removes_what_is_not_needed(data):
     assert free.network_.n_edges == 3
     assert sparse.network_.layers[0].mask[:, 0].tolist() == [1, 1, 0]
     assert sparse.score(X, f) > 0.9
+
+
+@pytest.mark.parametrize("hidden", ["additive", (3,)])
+def test_a_stronger_penalty_never_keeps_more_edges(data, hidden):
+    X, f, y = data
+    options = {"hidden": hidden, "random_state": 0, "max_iter": 10}
+    fits = {
+        l1: KANRegressor(training={"l1": l1, "epochs": 6, "learning_rate": 0.1}, **options).fit(
+            X, y
+        )
+        for l1 in (0.05, 0.3, 3.0, 30.0)
+    }
+    edges = [model.network_.n_edges for model in fits.values()]
+    assert edges == sorted(edges, reverse=True)
+    assert fits[0.05].score(X, f) > 0.9
+    nothing = fits[30.0]
+    assert nothing.network_.n_edges == 0
+    mean, std = nothing.predict(X, return_std=True)
+    np.testing.assert_allclose(mean, y.mean(), atol=0.25 * y.std())
+    assert np.ptp(mean) == 0
+    np.testing.assert_allclose(std, y.std(), rtol=0.1)
+
+
+def test_a_classifier_of_which_nothing_is_left_predicts_shares(data, tmp_path):
+    X, f, _ = data
+    labels = np.digitize(f, [-0.5, 0.5])
+    training = {"l1": 30.0, "group": 1.0, "epochs": 4}
+    model = KANClassifier(training=training, **ADDITIVE).fit(X, labels)
+    assert model.network_.n_edges == 0
+    shares = np.bincount(labels) / len(labels)
+    np.testing.assert_allclose(model.predict_proba(X[:1])[0], shares, atol=0.15)
+    kanx.save(model, tmp_path / "model.kanx")
+    again = kanx.load(tmp_path / "model.kanx")
+    assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert kanx.explain(model, X).importances.features.max() == 0
+
+
+def test_what_an_edge_contributes_on_average_survives_its_removal():
+    network, rows = small()
+    with torch.no_grad():
+        for parameter in network.layers[0].bundles[0].parameters():
+            parameter[:, 1] = 0.7 + 1e-4 * parameter[:, 1]  # nearly a constant
+    before = network(rows.x).mean().item()
+    assert prune_small_edges(network, rows.x, 0.01) == 1
+    assert network.layers[0].mask[:, 0].tolist() == [1, 0]
+    assert network(rows.x).mean().item() == pytest.approx(before, abs=1e-9)
 
 
 def test_penalties_are_those_of_the_papers():

@@ -23,7 +23,7 @@ from kanx.training.missing import average_where_never_missing
 from kanx.training.options import TrainingOptions
 from kanx.training.rows import Chunk, Chunks, InMemory
 from kanx.training.selection import LARGEST, Choice, choose, choose_length_scale
-from kanx.training.sparsity import prune_small_edges
+from kanx.training.sparsity import prune_sparse
 from kanx.training.starts import random_start
 from kanx.training.task import Task
 
@@ -138,7 +138,7 @@ class FirstOrder:
             stop=self.stop,
         )
         if self.options.is_sparse:
-            prune_small_edges(network, sample.x[:2048], self.options.prune_below)
+            prune_sparse(network, guard, outcome.loss, self.options)
         average_where_never_missing(network, sample.x, sample.weight)
         posterior, evidence, final = laplace(network, self.rows.training, outcome.loss, precision)
         if self.rows.held_out is not None and posterior.is_diagonal and type(final) is Gaussian:

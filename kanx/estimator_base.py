@@ -37,7 +37,7 @@ from kanx.training.batches import Batches
 from kanx.training.evidence import Fit
 from kanx.training.losses import Loss
 from kanx.training.online import update
-from kanx.training.options import TrainingOptions, as_options
+from kanx.training.options import TrainingOptions, as_options, check_device
 from kanx.training.rows import InMemory
 from kanx.training.streaming import Reader, Summary, stream_rows, summarise
 
@@ -244,7 +244,14 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
             raise ValueError(f"n_estimators must be a positive integer, got {self.n_estimators!r}")
         if not isinstance(self.max_iter, int | np.integer) or self.max_iter < 1:
             raise ValueError(f"max_iter must be a positive integer, got {self.max_iter!r}")
-        as_options(self.training)
+        if self.n_jobs is not None and (
+            not isinstance(self.n_jobs, int | np.integer) or self.n_jobs == 0
+        ):
+            raise ValueError(
+                "n_jobs must be None, a positive number of processes, or -1 for all processors, "
+                f"got {self.n_jobs!r}"
+            )
+        check_device(as_options(self.training).device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

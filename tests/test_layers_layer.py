@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from kanx import KANRegressor
 from kanx.layers import Composite, KANLayer, Lookup
 
 MIXED = ["gp", {"family": "lookup", "categories": 3}, "gp", {"family": "slaf", "degree": 2}]
@@ -97,6 +98,22 @@ def test_bad_specifications_are_refused():
             KANLayer(4, 2, bad)
     with pytest.raises(ValueError, match="activation 'sile' is unknown"):
         KANLayer(4, 2, residual="sile")
+
+
+@pytest.mark.parametrize(
+    ("edge", "message"),
+    [
+        ({"family": "gp", "foo": 1}, r"\['foo'\] are unknown to the family 'gp'; .*'length_scale'"),
+        ({"family": "gp", "residual": "silu", "foo": 1}, "unknown to the family 'gp'"),
+        ({"family": "shared", "elements": 1, "inner": {"family": "rbf", "foo": 1}}, "family 'rbf'"),
+        ("composite", r"'composite' needs the edge options \['parts'\]"),
+    ],
+)
+def test_options_that_a_family_lacks_are_named_with_its_own(edge, message):
+    with pytest.raises(ValueError, match=message):
+        KANLayer(1, 1, edge)
+    with pytest.raises(ValueError, match=message):
+        KANRegressor(edge=edge, hidden="additive").fit([[0.0], [1.0], [3.0]], [0.0, 1.0, 2.0])
 
 
 def test_compiles_as_one_graph():

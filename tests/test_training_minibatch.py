@@ -261,7 +261,9 @@ def test_options_are_parameters_like_others(data):
         ({"schedule": "steps"}, "choose one of"),
         ({"precision": "int8"}, "choose one of"),
         ({"clip_norm": 0}, "clip_norm"),
+        ({"clip_norm": "a"}, "clip_norm must be a positive number or None, got 'a'"),
         ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 2.5}, "batch_size must be a positive integer or None, got 2.5"),
         ({"momentum": 0.9}, "unknown"),
     ],
 )
@@ -270,6 +272,31 @@ def test_wrong_options_say_what_is_right(training, message):
         as_options(training)
     with pytest.raises(ValueError, match=message):
         KANRegressor(training=training).fit([[0.0], [1.0]], [0.0, 1.0])
+
+
+@pytest.mark.parametrize("device", ["cuda:777", "gpu", None])
+def test_a_device_that_is_not_there_is_refused_by_fits_alone(device, data, tmp_path):
+    X, _, y = data
+    with pytest.raises(ValueError, match=r"device=.* cannot be used here; .*'cpu'"):
+        KANRegressor(training={"device": device}, **ADDITIVE).fit(X, y)
+    model = KANRegressor(**ADDITIVE).fit(X, y)
+    model.training = {"device": device}  # as if it had been trained there
+    kanx.save(model, tmp_path / "model.kanx")
+    again = kanx.load(tmp_path / "model.kanx")
+    assert np.array_equal(again.predict(X), model.predict(X))
+
+
+def test_options_may_be_numbers_of_numpy(data):
+    X, f, y = data
+    training = {"epochs": np.int64(3), "batch_size": np.int32(50), "learning_rate": np.float32(0.1)}
+    model = KANRegressor(optimizer="adam", training=training, **ADDITIVE).fit(X, y)
+    assert model.score(X, f) > 0.5
+
+
+@pytest.mark.parametrize("n_jobs", [0, 1.5, "2"])
+def test_wrong_numbers_of_processes_are_refused(n_jobs):
+    with pytest.raises(ValueError, match="n_jobs must be None, a positive number"):
+        KANClassifier(n_jobs=n_jobs).fit([[0.0], [1.0]], [0, 1])
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Composite(EdgeFamily):
         extrapolate: str = "linear",
         generator: torch.Generator | None = None,
     ) -> None:
-        from kanx.layers.registry import family_class  # the registry lists this class
+        from kanx.layers.registry import build_family  # the registry lists this class
 
         super().__init__(in_features, out_features, domain=domain, extrapolate=extrapolate)
         if isinstance(parts, str) or not parts:
@@ -64,9 +64,9 @@ class Composite(EdgeFamily):
             options = {"family": part} if isinstance(part, str) else dict(part)
             if "family" not in options:
                 raise ValueError(f"a part needs the key 'family', got {options}")
-            family = family_class(options.pop("family"))
+            family = options.pop("family")
             chosen = {**options, **shared, "generator": generator}
-            self.parts.append(family(in_features, out_features, **chosen))
+            self.parts.append(build_family(family, in_features, out_features, **chosen))
 
     @property
     def parameters_per_edge(self) -> int:

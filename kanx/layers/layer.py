@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kanx.layers.base import EdgeFamily
 from kanx.layers.constraints import Constraint
 from kanx.layers.projection import project
-from kanx.layers.registry import family_class
+from kanx.layers.registry import build_family
 
 EdgeSpec = str | Mapping[str, Any]
 
@@ -73,7 +73,7 @@ class KANLayer(nn.Module):
         self.columns: list[list[int]] = []
         parsed = [_with_residual(*_parse(spec, options), residual) for spec in specs]
         for family, chosen, columns in _grouped(parsed):
-            bundle = family_class(family)(len(columns), out_features, generator=generator, **chosen)
+            bundle = build_family(family, len(columns), out_features, generator=generator, **chosen)
             self.bundles.append(bundle)
             self.columns.append(columns)
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None

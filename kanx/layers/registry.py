@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from typing import Any
+
+import torch
 
 from kanx.layers.activation import ActivationEdge
 from kanx.layers.base import EdgeFamily
@@ -59,3 +63,44 @@ def family_class(name: str) -> Callable[..., EdgeFamily]:
             "kanx.layers.FAMILIES"
         )
     return FAMILIES[name]
+
+
+def build_family(
+    name: str,
+    in_features: int,
+    out_features: int,
+    *,
+    generator: torch.Generator | None = None,
+    **options: Any,
+) -> EdgeFamily:
+    """Return a bundle of edges of a family.
+
+    Parameters
+    ----------
+    name : str
+    in_features, out_features : int
+    generator : torch.Generator, optional
+    **options
+        Of the family.
+
+    Raises
+    ------
+    ValueError
+        If the name or an option is unknown, or one is missing; the message lists the known ones.
+    """
+    family = family_class(name)
+    known = inspect.signature(family).parameters
+    named = {k: p for k, p in known.items() if p.kind is p.KEYWORD_ONLY and k != "generator"}
+    unknown = sorted(set(options) - set(known))
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        raise ValueError(
+            f"edge options {unknown} are unknown to the family {name!r}; choose from "
+            f"{sorted(named)}"
+        )
+    absent = sorted(k for k, p in named.items() if p.default is p.empty and k not in options)
+    if absent:
+        raise ValueError(
+            f"the family {name!r} needs the edge options {absent}; pass them in edge_options, or "
+            f"in a mapping such as {{'family': {name!r}, {absent[0]!r}: ...}}"
+        )
+    return family(in_features, out_features, generator=generator, **options)

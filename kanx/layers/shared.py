@@ -62,7 +62,7 @@ class SharedEdges(LinearFamily):
         extrapolate: str = "linear",
         generator: torch.Generator | None = None,
     ) -> None:
-        from kanx.layers.registry import family_class  # the registry lists this class
+        from kanx.layers.registry import build_family  # the registry lists this class
 
         nn.Module.__init__(self)  # all state belongs to the inner bundle
         if in_features < 1 or elements < 1 or in_features % elements:
@@ -73,8 +73,9 @@ class SharedEdges(LinearFamily):
         options = {"family": inner} if isinstance(inner, str) else dict(inner)
         shared = {"missing": missing, "domain": domain, "extrapolate": extrapolate}
         family = options.pop("family")
-        bundle = family_class(family)(
-            in_features // elements, out_features, generator=generator, **{**shared, **options}
+        chosen = {**shared, **options}
+        bundle = build_family(
+            family, in_features // elements, out_features, generator=generator, **chosen
         )
         if not isinstance(bundle, LinearFamily):
             raise ValueError(

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 
 SCHEDULES = ("constant", "cosine", "exponential", "linear")
@@ -30,6 +32,10 @@ _RULES = {
     "entropy": _NOT_NEGATIVE,
     "group": _NOT_NEGATIVE,
     "prune_below": _NOT_NEGATIVE,
+}
+_OPTIONAL_RULES = {
+    "batch_size": (_COUNT[0], "a positive integer or None"),
+    "clip_norm": (_POSITIVE[0], "a positive number or None"),
 }
 
 
@@ -66,7 +72,7 @@ class TrainingOptions(BaseEstimator):
         Number type of training; the two half types are mixed precision (autocast) with float32
         weights. The fitted model is float64.
     device : str, default="cpu"
-        Where training runs, such as ``"cuda"``.
+        Where training runs, such as ``"cuda"``; `torch` must have that device.
     prior_precision : float, default=1
         Precision of every curve's prior, which is what keeps curves smooth; a larger one gives
         flatter curves. A start from the evidence (``hidden="auto"``) brings its own.
@@ -74,7 +80,7 @@ class TrainingOptions(BaseEstimator):
         Weights of the sparsity penalties; see `kanx.training.sparsity`.
     prune_below : float, default=0.01
         With a sparsity penalty: edges whose size is below this share of the largest of their
-        layer are removed at the end.
+        layer are removed at the end, as are those whose penalty is more than they lower the loss.
     distributed : bool, default=False
         Whether the processes of an initialised `torch.distributed` group share the rows; every
         process must be given the same rows. Holds for Levenberg-Marquardt too.
@@ -109,9 +115,11 @@ class TrainingOptions(BaseEstimator):
 
     def check(self) -> None:
         """Refuse values that make no sense."""
-        for name, (accepts, expected) in _RULES.items():
+        for name, (accepts, expected) in {**_RULES, **_OPTIONAL_RULES}.items():
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is None and name in _OPTIONAL_RULES:
+                continue
+            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or not accepts(value):
                 raise ValueError(f"training option {name} must be {expected}, got {value!r}")
         for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
@@ -120,14 +128,10 @@ class TrainingOptions(BaseEstimator):
                     f"training option {name}={getattr(self, name)!r} is unknown; choose one of "
                     f"{known}"
                 )
-        if self.batch_size is not None and not self.batch_size >= 1:
-            raise ValueError(f"batch_size must be a positive integer, got {self.batch_size!r}")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ValueError(f"clip_norm must be a positive number or None, got {self.clip_norm!r}")
 
     def rows_of_batch(self, rows: int) -> int:
         """Return the size of a mini-batch for so many rows in all."""
-        return self.batch_size or min(256, max(16, rows // 20))
+        return int(self.batch_size or min(256, max(16, rows // 20)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as a mapping."""
@@ -172,3 +176,23 @@ def as_options(training: TrainingOptions | Mapping[str, Any] | None) -> Training
         )
     training.check()
     return training
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there, before any work is done.
+
+    A model that was trained on a GPU is read elsewhere too: this is for fits alone.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        torch.empty(0, device=torch.device(device))
+    # torch says that a device is absent by AssertionError, RuntimeError or NotImplementedError
+    except (AssertionError, RuntimeError, NotImplementedError, TypeError) as error:
+        devices = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+        raise ValueError(
+            f"training option device={device!r} cannot be used here; choose one that torch has, "
+            f"such as {devices} ({str(error).splitlines()[0][:80]})"
+        ) from error

@@ -7,9 +7,13 @@ import pytest
 import torch
 from processes import run_python
 
-from kanx import KANRegressor
+from kanx import KAN, KANRegressor
 from kanx.training.checkpoint import fingerprint, load_tree, save_tree
+from kanx.training.climb import Climb
 from kanx.training.interrupt import interruptible
+from kanx.training.journal import Journal
+from kanx.training.losses import Gaussian
+from kanx.training.placement import place_on_data
 
 SCRIPT = """
 import os, signal, sys
@@ -158,3 +162,34 @@ def test_a_checkpoint_must_be_a_folder(tmp_path):
         KANRegressor(checkpoint=tmp_path / "file").fit(X, y)
     with pytest.raises(FileNotFoundError):
         KANRegressor(checkpoint=tmp_path / "no" / "folder").fit(X, y)
+
+
+def climbed(folder, rounds):
+    """Climb some rounds with a journal; return how many were new, and the evidence of all."""
+    X, y = data()
+    x, y = torch.tensor(X), torch.tensor(y[:, None])
+    network = KAN([2, 1], {"family": "gp", "control_points": 5}, random_state=0).double()
+    place_on_data(network, x)
+    loss, weight = Gaussian(torch.ones(1).double()), torch.ones(len(x)).double()
+    climb = Climb(network, x, y, loss, weight)
+    journal = Journal(folder, network, x, y, weight, loss, None, max_iter=rounds)
+    progress = journal.resume(climb)
+    known = len(progress.trace)
+    while len(progress.trace) < rounds:
+        if progress.trace:
+            climb.update()
+        climb.descend()
+        progress.trace.append(climb.evidence)
+        progress.best = climb.snapshot()
+        journal.keep(climb, progress, True)
+    return rounds - known, progress.trace
+
+
+def test_a_climb_of_few_rounds_takes_none_from_a_longer_one(tmp_path):
+    _, short = climbed(tmp_path, 2)
+    fresh, long = climbed(tmp_path, 5)
+    assert fresh == 3  # it went on from the second round
+    assert long[:2] == short
+    assert climbed(tmp_path, 2) == (2, short)
+    assert climbed(tmp_path, 2) == (0, short)  # kept in a file of its own
+    assert climbed(tmp_path, 5) == (0, long)  # and the longer one is still there

@@ -46,6 +46,9 @@ class Journal:
         At the start of the climb.
     x, y, weight, loss, precision, tied
         See `fit_evidence` and `Settings`.
+    max_iter : int, optional
+        Largest number of rounds. A climb may go on from fewer; one that has had more is left as it
+        is, for whoever asks for as many again, and this one is kept in a file of its own.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Journal:
         loss: Loss,
         precision: Tensor | None,
         tied: bool = False,
+        max_iter: int | None = None,
     ) -> None:
         self._file: Path | None = None
         self._written = time.monotonic()
@@ -67,11 +71,16 @@ class Journal:
             said = [network.config(), type(loss).__name__, "tied" if tied else "free"]
             name = fingerprint([*said, *tensors, *started])
             self._file = folder / f"climb-{name}.safetensors"
+        self._max_iter = max_iter
 
     def resume(self, climb: Climb) -> Progress:
         """Set a climb to where it was left, and return how far it had come."""
         progress = Progress()
         tree = None if self._file is None else load_tree(self._file)
+        limit = self._max_iter
+        if self._file is not None and tree and limit is not None and len(tree["trace"]) > limit:
+            self._file = self._file.with_stem(f"{self._file.stem}-{limit}")
+            tree = load_tree(self._file)
         if tree is None:
             return progress
         progress.trace, progress.best_round = tree["trace"], tree["best_round"]

@@ -26,14 +26,13 @@ from kanx.model import Model
 from kanx.tables import encode
 from kanx.training.batches import Batches, as_batches
 from kanx.training.function_samples import FunctionSamples
-from kanx.training.losses import Loss, Poisson
+from kanx.training.losses import Loss, NoisyLoss, Poisson
 from kanx.training.options import FIRST_ORDER, TrainingOptions
 from kanx.training.predictive import (
     check_coverage,
     count_interval,
     count_moments,
     half_width,
-    noise_factor,
 )
 from kanx.training.rows import InMemory
 from kanx.training.streaming import Summary
@@ -85,8 +84,10 @@ class KANRegressor(RegressorMixin, KANEstimator):
         more than 5000 rows on 2500 of them and finishes two starts on all.
     max_iter : int, default=60
         Largest number of rounds of every fit.
-    loss : {"squared", "huber", "poisson"}, default="squared"
-        ``"huber"`` bears outliers of the target; ``"poisson"`` is for counts (logarithmic link).
+    loss : {"squared", "huber", "student_t", "poisson"}, default="squared"
+        ``"huber"`` bears errors with somewhat heavy tails, ``"student_t"`` gross outliers of any
+        size, whose degrees of freedom are estimated (first-order methods take 4); ``"poisson"`` is
+        for counts (logarithmic link).
     optimizer : {"auto", "lm", "adam", "lbfgs"}, default="auto"
         Levenberg-Marquardt, or a first-order method for large networks and for rows that do not
         fit into memory; these train one network. ``"auto"`` is Levenberg-Marquardt unless rows come
@@ -261,6 +262,12 @@ class KANRegressor(RegressorMixin, KANEstimator):
         """Whether the model predicts the logarithm of a count."""
         return isinstance(self.model_.members[0].loss, Poisson)
 
+    @property
+    def _noise(self) -> NoisyLoss:
+        loss = self.model_.members[0].loss
+        assert isinstance(loss, NoisyLoss)
+        return loss
+
     def predict(
         self, X: Any, return_std: bool = False
     ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -286,8 +293,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
         if self._counts:
             variance = torch.from_numpy(count_moments(linear.numpy(), curves.numpy())[1])
         else:
-            noise = noise_factor(self.model_.members[0].loss) * self.model_.noise_variance()
-            variance = curves + noise
+            variance = curves + self._noise.unit_variance * self.model_.noise_variance()
         return self._shaped(mean), self._shaped(variance.sqrt())
 
     def predict_interval(self, X: Any, coverage: float = 0.95) -> NDArray[np.float64]:
@@ -312,8 +318,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
         if self._counts:
             ends = count_interval(linear, curves, coverage)
         else:
-            delta = getattr(self.model_.members[0].loss, "delta", None)
-            half = half_width(curves, self.model_.noise_variance().numpy(), coverage, delta)
+            half = half_width(curves, self.model_.noise_variance().numpy(), coverage, self._noise)
             ends = linear - half, linear + half
         both = np.stack(ends, axis=1)
         return both[..., 0] if self._single_target else both

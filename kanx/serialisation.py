@@ -15,10 +15,11 @@ from kanx.training.coordinates import Coordinates
 from kanx.training.evidence import Fit
 from kanx.training.losses import Gaussian, Huber, Logistic, Loss, Poisson, Softmax
 from kanx.training.posterior import Posterior
+from kanx.training.student_t import StudentT
 
 Arrays = dict[str, np.ndarray]
 _LOSSES: dict[str, type[Loss]] = {
-    cls.__name__: cls for cls in (Gaussian, Huber, Logistic, Poisson, Softmax)
+    cls.__name__: cls for cls in (Gaussian, Huber, Logistic, Poisson, Softmax, StudentT)
 }
 _PREVIOUS = "previous."
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -76,6 +77,8 @@ def model_to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
             own[f"members.{k}.noise_precision"] = posterior.noise_precision.numpy()
         if isinstance(member.loss, Poisson):
             own[f"members.{k}.offset"] = member.loss.offset.numpy()
+        if isinstance(member.loss, StudentT):
+            own[f"members.{k}.noise"] = member.loss.noise.numpy()
         arrays.update(own)
         members.append(
             {
@@ -144,6 +147,8 @@ def _member(k: int, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     kind = _LOSSES[header["loss"]]
     stored = noise if kind is not Poisson else _tensor(arrays, f"members.{k}.offset")
     loss = kind(stored) if stored is not None else kind()  # type: ignore[call-arg]
+    if isinstance(loss, StudentT):
+        loss = loss.with_noise(_tensor(arrays, f"members.{k}.noise"))
     return Fit(
         network,
         Posterior(coordinates, living, covariance, precision, noise),

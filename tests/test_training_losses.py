@@ -9,16 +9,15 @@ from sklearn.metrics import d2_tweedie_score
 
 import kanx
 from kanx import KANClassifier, KANRegressor
-from kanx.training.losses import Huber
+from kanx.training.losses import Gaussian, Huber
 from kanx.training.predictive import (
     class_logits,
     count_interval,
     half_width,
-    huber_quantile,
-    huber_variance,
     moderated,
     probability_interval,
 )
+from kanx.training.student_t import FREEDOMS, StudentT
 
 FAST = {"hidden": "additive", "random_state": 0, "max_iter": 15}
 LINEAR = {"edge": {"family": "slaf", "degree": 1}, **FAST}
@@ -42,6 +41,71 @@ def test_huber_with_straight_edges_is_hubers_regression():
     assert np.abs(model.predict(X) - f).mean() < 0.7 * wrong
     lower, upper = model.predict_interval(X).T
     assert 0.9 < ((y > lower) & (y < upper)).mean() < 0.99
+
+
+def test_students_density_and_its_derivatives():
+    scale = torch.tensor([0.5, 2.0]).double()
+    loss = StudentT(scale**-2, 3.7)
+    f = torch.tensor([[0.1, -2.0], [30.0, 0.4]]).double().requires_grad_()
+    y = torch.zeros(2, 2).double()
+    expected = stats.t.logpdf(f.detach(), 3.7, scale=scale).sum(1)
+    np.testing.assert_allclose(-loss.value(f, y).detach(), expected)
+    (slope,) = torch.autograd.grad(loss.value(f, y).sum(), f)
+    torch.testing.assert_close(loss.gradient(f.detach(), y), slope)
+    assert loss.unit_variance == pytest.approx(stats.t.var(3.7))
+    assert loss.unit_quantile(0.9) == pytest.approx(stats.t.ppf(0.9, 3.7))
+    again = StudentT(torch.ones(2).double()).with_noise(loss.noise)
+    assert torch.equal(again.precision, loss.precision) and again.freedom == loss.freedom
+
+
+@pytest.mark.parametrize("freedom", [3.0, 30.0])
+def test_degrees_of_freedom_are_those_of_the_rows(freedom):
+    rng = np.random.default_rng(0)
+    y = torch.from_numpy(0.3 * stats.t.rvs(freedom, size=(20_000, 1), random_state=rng))
+    loss = StudentT(torch.tensor([0.3**-2]).double())
+    sums = loss.tails(torch.zeros_like(y), y, torch.ones(20_000).double())
+    assert sums.shape == FREEDOMS.shape
+    assert loss.with_tails(sums).freedom == pytest.approx(freedom, rel=0.3)
+
+
+def test_gross_outliers_move_neither_fit_nor_scale(tmp_path):
+    rng, X, _ = rows(300)
+    f = np.sin(3 * X[:, 0]) + X[:, 1] ** 2
+    y = f + 0.1 * rng.standard_normal(300)
+    y[::10] += 100 * rng.standard_normal(30)
+    model = KANRegressor(loss="student_t", **FAST).fit(X, y)
+    clean = np.arange(300) % 10 > 0
+    best = KANRegressor(**FAST).fit(X[clean], y[clean])
+    assert np.abs(model.predict(X) - f).mean() < 1.3 * np.abs(best.predict(X) - f).mean()
+    assert 0.07 < model.model_.noise_variance().sqrt().item() < 0.15
+    kanx.save(model, tmp_path / "model.kanx")
+    again = kanx.load(tmp_path / "model.kanx")
+    assert again.model_.members[0].loss.freedom == model.model_.members[0].loss.freedom
+    assert np.array_equal(again.predict_interval(X), model.predict_interval(X))
+
+
+def test_without_outliers_students_errors_cost_nothing():
+    rng, X, _ = rows(300)
+    f = np.sin(3 * X[:, 0]) + X[:, 1] ** 2
+    y = f + 0.1 * rng.standard_normal(300)
+    model, normal = (KANRegressor(loss=loss, **FAST).fit(X, y) for loss in ("student_t", "squared"))
+    assert model.model_.members[0].loss.freedom > 10
+    assert np.abs(model.predict(X) - normal.predict(X)).max() < 0.03
+    fresh = f + 0.1 * rng.standard_normal(300)
+    lower, upper = model.predict_interval(X).T
+    assert 0.92 < ((fresh > lower) & (fresh < upper)).mean() < 0.985
+
+
+def test_heavy_tails_by_a_first_order_method_and_by_weights():
+    rng, X, f = rows(120)
+    y = f + 0.1 * rng.standard_t(3, 120)
+    y[:6] += 1000
+    adam = {"optimizer": "adam", "training": {"epochs": 60}}
+    model = KANRegressor(loss="student_t", **FAST, **adam).fit(X, y)
+    assert np.abs(model.predict(X) - f).mean() < 0.3
+    weighted = KANRegressor(loss="student_t", **LINEAR).fit(X, y, sample_weight=np.full(120, 2.0))
+    twice = KANRegressor(loss="student_t", **LINEAR).fit(np.tile(X, (2, 1)), np.tile(y, 2))
+    np.testing.assert_allclose(weighted.predict(X), twice.predict(X), atol=1e-6)
 
 
 def test_counts_with_straight_edges_are_poisson_regression():
@@ -87,17 +151,21 @@ def test_moments_and_quantiles_of_hubers_density(delta):
 
     mass = 2 * integrate.quad(density, 0, 40, points=[delta])[0]
     variance = 2 * integrate.quad(lambda r: r**2 * density(r), 0, 60, points=[delta])[0] / mass
-    assert huber_variance(delta) == pytest.approx(variance, rel=1e-6)
+    assert loss.unit_variance == pytest.approx(variance, rel=1e-6)
     for level in (0.6, 0.9, 0.999):
-        upper = huber_quantile(level, delta)
+        upper = loss.unit_quantile(level)
         below = 0.5 + integrate.quad(density, 0, upper, points=[min(delta, upper)])[0] / mass
         assert below == pytest.approx(level, abs=1e-7)
 
 
 def test_intervals_have_their_limits():
-    one = np.ones(1)
-    assert half_width(one, 3 * one, 0.95, None) == pytest.approx(2 * 1.959964)
-    assert half_width(4 * one, 0 * one, 0.95, 1.345) == pytest.approx(2 * 1.959964)
+    one, unit = np.ones(1), torch.ones(1).double()
+    assert half_width(one, 3 * one, 0.95, Gaussian(unit)) == pytest.approx(2 * 1.959964)
+    for loss in (Huber(unit), StudentT(unit, 3.0)):
+        assert half_width(4 * one, 0 * one, 0.95, loss) == pytest.approx(2 * 1.959964)
+    assert half_width(0 * one, 4 * one, 0.95, StudentT(unit, 3.0)) == pytest.approx(
+        2 * stats.t.ppf(0.975, 3)
+    )
     lower, upper = count_interval(np.log(100) * one, 0 * one, 0.9)
     assert (lower, upper) == stats.poisson.interval(0.9, 100)
 

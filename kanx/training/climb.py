@@ -15,6 +15,7 @@ from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Loss, NoisyLoss
 from kanx.training.normal_equations import DenseSystem, Equations
 from kanx.training.posterior import Posterior
+from kanx.training.student_t import StudentT
 
 DENSE_LIMIT = 3000  # coordinates whose curvature is kept whole
 BIAS_PRECISION = 1e-6
@@ -237,6 +238,8 @@ class Climb:
 
 
 def _with_noise(loss: NoisyLoss, f: Tensor, problem: Problem, gamma: float) -> NoisyLoss:
+    if isinstance(loss, StudentT):
+        loss = loss.with_tails(total(loss.tails(f, problem.y, problem.weight)))
     rows = total(problem.weight.sum())
     gamma = gamma / f.shape[1]
     freedom = (rows - gamma).clamp_min(0.05 * rows)

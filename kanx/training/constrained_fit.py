@@ -12,7 +12,7 @@ from kanx.network import KAN
 from kanx.training.constrained import impose, keep_direct
 from kanx.training.evidence import Fit
 from kanx.training.fixed_curves import Offset, fixed_part, leave_out, put_in
-from kanx.training.losses import Gaussian, Huber, Loss
+from kanx.training.losses import Loss, NoisyLoss
 from kanx.training.task import Task
 
 
@@ -64,7 +64,7 @@ class ConstrainedFit:
                 "are for regression and for two classes"
             )
         known = fixed_part(x, self.fixed, self.scale)
-        if isinstance(loss, Gaussian | Huber):
+        if isinstance(loss, NoisyLoss):
             return y - known, loss
         return torch.cat([y, known], dim=1), Offset(loss, self.outputs)
 

@@ -107,7 +107,7 @@ class Journal:
 
 def _loss_tensors(loss: Loss) -> list[Tensor]:
     if isinstance(loss, NoisyLoss):
-        return [loss.precision]
+        return [loss.noise]
     return [loss.offset] if isinstance(loss, Poisson) else []
 
 
@@ -116,7 +116,7 @@ def _tree(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "w": snapshot.w,
         "precision": snapshot.precision,
-        "noise": loss.precision if isinstance(loss, NoisyLoss) else None,
+        "noise": loss.noise if isinstance(loss, NoisyLoss) else None,
         "damping": snapshot.damping,
         "living_groups": snapshot.living_groups,
     }
@@ -126,7 +126,7 @@ def _restore(climb: Climb, tree: dict[str, Any]) -> None:
     """Set the climb to a round; its posterior follows from that and is not stored."""
     climb.w, climb.precision, climb.damping = tree["w"], tree["precision"], tree["damping"]
     if isinstance(climb.loss, NoisyLoss):
-        climb.loss = climb.loss.with_precision(tree["noise"])
+        climb.loss = climb.loss.with_noise(tree["noise"])
     climb.coordinates.revive(tree["living_groups"])
     climb.coordinates.write(climb.w)
     climb.descend(iterations=0)

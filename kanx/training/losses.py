@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from typing import Self
 
 import torch
+from scipy.stats import norm
 from torch import Tensor
 
 
@@ -71,6 +73,24 @@ class NoisyLoss(Loss):
     def residual_squares(self, f: Tensor, y: Tensor) -> Tensor:
         """Return squared residuals whose weighted mean is the noise, ``(rows, outputs)``."""
         return (f - y) ** 2
+
+    @property
+    def unit_variance(self) -> float:
+        """Variance of the noise where the precision is one."""
+        return 1.0
+
+    def unit_quantile(self, level: float) -> float:
+        """Return the quantile of that noise for a level of at least one half."""
+        return float(norm.ppf(level))
+
+    @property
+    def noise(self) -> Tensor:
+        """All that is estimated of the noise, one vector."""
+        return self.precision
+
+    def with_noise(self, noise: Tensor) -> Self:
+        """Return the same loss with another `noise`."""
+        return self.with_precision(noise)
 
 
 class Gaussian(NoisyLoss):
@@ -211,3 +231,24 @@ class Huber(NoisyLoss):
     def residual_squares(self, f: Tensor, y: Tensor) -> Tensor:
         # weighted so that the scale is the most likely one of Huber's density
         return (f - y) ** 2 * (self.root_curvature(f, y) ** 2 / self.precision)
+
+    @property
+    def unit_variance(self) -> float:
+        # Huber: Robust statistics, 1981, 4.5: normal up to delta and exponential beyond
+        delta, (centre, edge) = self.delta, self._masses()
+        inner = centre - 2 * delta * edge
+        outer = 2 * edge * (delta + 2 / delta + 2 / delta**3)
+        return (inner + outer) / (centre + 2 * edge / delta)
+
+    def unit_quantile(self, level: float) -> float:
+        delta, (centre, edge) = self.delta, self._masses()
+        mass = centre + 2 * edge / delta
+        beyond = (1 - level) * mass  # of the upper tail
+        if beyond < edge / delta:
+            return delta - math.log(beyond * delta / edge) / delta
+        return float(norm.ppf(0.5 + (level - 0.5) * mass / math.sqrt(2 * math.pi)))
+
+    def _masses(self) -> tuple[float, float]:
+        """Return the mass of the normal part and the density at its end, without normaliser."""
+        inside = float(norm.cdf(self.delta) - norm.cdf(-self.delta))
+        return math.sqrt(2 * math.pi) * inside, math.exp(-(self.delta**2) / 2)

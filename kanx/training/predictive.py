@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import nbinom, norm
 from torch import Tensor
 
-from kanx.training.losses import Huber
+from kanx.training.losses import NoisyLoss
 
 Array = NDArray[np.float64]
 
@@ -19,52 +19,20 @@ def check_coverage(coverage: float) -> None:
         raise ValueError(f"coverage must lie between 0 and 1, got {coverage}")
 
 
-def huber_variance(delta: float) -> float:
-    r"""Return the variance of the density proportional to :math:`e^{-\rho_\delta(r)}`.
-
-    It is normal up to ``delta`` and exponential beyond (Huber: Robust statistics, 1981, 4.5).
-    """
-    centre = np.sqrt(2 * np.pi) * (norm.cdf(delta) - norm.cdf(-delta))
-    edge = np.exp(-(delta**2) / 2)
-    inner = centre - 2 * delta * edge
-    outer = 2 * edge * (delta + 2 / delta + 2 / delta**3)
-    return float((inner + outer) / (centre + 2 * edge / delta))
-
-
-def huber_quantile(level: float, delta: float) -> float:
-    """Return the quantile of that density for a level of at least one half."""
-    centre = np.sqrt(2 * np.pi) * (norm.cdf(delta) - norm.cdf(-delta))
-    edge = np.exp(-(delta**2) / 2)
-    mass = centre + 2 * edge / delta
-    beyond = (1 - level) * mass  # of the upper tail
-    if beyond < edge / delta:
-        return float(delta - np.log(beyond * delta / edge) / delta)
-    return float(norm.ppf(0.5 + (level - 0.5) * mass / np.sqrt(2 * np.pi)))
-
-
-def half_width(curves: Array, noise: Array, coverage: float, delta: float | None) -> Array:
+def half_width(curves: Array, noise: Array, coverage: float, loss: NoisyLoss) -> Array:
     """Return half the width of the central interval of a new observation.
 
     Parameters
     ----------
     curves, noise : ndarray
-        Variances of the function and of the target around it; with `delta` the latter is that of
-        the central part of Huber's density.
+        Variances of the function, and the inverse noise precision of the target around it.
     coverage : float
-    delta : float, optional
-        Of `Huber`; normal errors without it.
+    loss : NoisyLoss
+        Says what the noise is distributed like.
     """
     level = 0.5 + coverage / 2
-    z = norm.ppf(level)
-    if delta is None:
-        return z * np.sqrt(curves + noise)
     # the two parts add like independent errors of the same level
-    return np.sqrt(huber_quantile(level, delta) ** 2 * noise + z**2 * curves)
-
-
-def noise_factor(loss: object) -> float:
-    """Return the variance of the target's noise in units of the inverse noise precision."""
-    return huber_variance(loss.delta) if isinstance(loss, Huber) else 1.0
+    return np.sqrt(loss.unit_quantile(level) ** 2 * noise + norm.ppf(level) ** 2 * curves)
 
 
 def count_moments(linear: Array, variance: Array) -> tuple[Array, Array]:

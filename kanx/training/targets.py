@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanx.training.losses import Gaussian, Huber, Loss, Poisson
+from kanx.training.student_t import StudentT
 
-LOSSES = ("squared", "huber", "poisson")
+LOSSES = ("squared", "huber", "student_t", "poisson")
+_ROBUST: dict[str, Callable[[Tensor], Loss]] = {"huber": Huber, "student_t": StudentT}
 Array = NDArray[np.float64]
 
 
@@ -64,12 +67,12 @@ def check_target(loss: str, values: Array) -> None:
 def regression_target(loss: str, mean: Array, variance: Array, values: Array) -> Target:
     """Return the units in which a target is fitted.
 
-    Squared errors use mean and standard deviation, Huber's loss the median and the median absolute
-    deviation, which outliers do not move, and counts the logarithm of their mean.
+    Squared errors use mean and standard deviation, Huber's and Student's the median and the median
+    absolute deviation, which outliers do not move, and counts the logarithm of their mean.
 
     Parameters
     ----------
-    loss : {"squared", "huber", "poisson"}
+    loss : {"squared", "huber", "student_t", "poisson"}
     mean, variance : ndarray, (targets,)
         Weighted.
     values : ndarray, (rows, targets)
@@ -82,11 +85,11 @@ def regression_target(loss: str, mean: Array, variance: Array, values: Array) ->
         return Target(offset, torch.ones(count).double(), Poisson(offset), varies, True)
     centre, scale = mean, np.sqrt(variance)
     start: Loss = Gaussian(torch.full((count,), 10.0, dtype=torch.float64))
-    if loss == "huber":
+    if loss in _ROBUST:
         centre = np.median(values, axis=0)
         spread = 1.4826 * np.median(np.abs(values - centre), axis=0)
         scale = np.where(spread > 0, spread, scale)
-        start = Huber(torch.ones(count, dtype=torch.float64))
+        start = _ROBUST[loss](torch.ones(count, dtype=torch.float64))
     constant = scale <= 1e-12 * np.maximum(np.abs(centre), 1e-300)
     scale = np.where(constant, 1.0, scale)
     return Target(

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from kanx.estimator_base import KANEstimator, check_weight, given, target_names
 from kanx.model import Model
-from kanx.tables import encode
+from kanx.tables import Categorical, encode
 from kanx.training.batches import Batches, as_batches
 from kanx.training.function_samples import FunctionSamples
 from kanx.training.losses import Loss, NoisyLoss, Poisson
@@ -36,7 +36,7 @@ from kanx.training.predictive import (
 )
 from kanx.training.rows import InMemory
 from kanx.training.streaming import Summary
-from kanx.training.targets import Target, check_target, regression_target
+from kanx.training.targets import Target, check_spread, check_target, regression_target
 
 
 class KANRegressor(RegressorMixin, KANEstimator):
@@ -76,8 +76,9 @@ class KANRegressor(RegressorMixin, KANEstimator):
         curve, straight to the output and never through hidden nodes, so what the curve keeps the
         prediction keeps whatever the other columns are. The other curves are fitted beside it
         under the constraint, see `kanx.training.constrained.impose`.
-    categorical_features : "from_dtype", None, or list of names or positions
-        Columns that hold categories; by default those that hold no numbers.
+    categorical_features : "from_dtype", None, or list of names, positions or bools
+        Columns that hold categories; by default those that hold no numbers or whose type is
+        categorical. Bools are a mask, one for each column.
     n_estimators : int, default=4
         Random starts where there are hidden nodes; of the widths that ``hidden="auto"`` does not
         choose, two. All but stuck ones are averaged into one network. ``"auto"`` chooses among
@@ -142,7 +143,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
         hidden: str | Sequence[Any] = "auto",
         edge_options: Mapping[str, Any] | None = None,
         constraints: Mapping[Any, Any] | None = None,
-        categorical_features: str | Sequence[str | int] | None = "from_dtype",
+        categorical_features: Categorical = "from_dtype",
         n_estimators: int = 4,
         max_iter: int = 60,
         loss: str = "squared",
@@ -189,6 +190,7 @@ class KANRegressor(RegressorMixin, KANEstimator):
         if batches is not None:
             return self._fit_stream(batches)
         columns, values, weight = self._read(X, given(y), sample_weight, True)
+        check_spread(values)
         names = target_names(y, values.shape[1])
         weight = check_weight(weight, columns[0])
         mean = np.average(values, axis=0, weights=weight)

@@ -185,6 +185,20 @@ def climbed(folder, rounds):
     return rounds - known, progress.trace
 
 
+@pytest.mark.parametrize("hidden", ["additive", (2,)])
+def test_fewer_rounds_are_another_fit_in_the_same_folder(tmp_path, hidden):
+    X, y = data()
+    fits = [
+        KANRegressor(
+            hidden=hidden, n_estimators=1, max_iter=rounds, checkpoint=tmp_path, random_state=0
+        ).fit(X, y)
+        for rounds in (2, 12, 2)
+    ]
+    first, longer, again = fits
+    assert first.n_iter_ == again.n_iter_ == 2 < longer.n_iter_
+    assert np.array_equal(first.predict(X), again.predict(X))
+
+
 def test_a_climb_of_few_rounds_takes_none_from_a_longer_one(tmp_path):
     _, short = climbed(tmp_path, 2)
     fresh, long = climbed(tmp_path, 5)

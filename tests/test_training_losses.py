@@ -123,6 +123,35 @@ def test_counts_with_straight_edges_are_poisson_regression():
     np.testing.assert_allclose(std, np.sqrt(np.exp(f)), rtol=0.2)
 
 
+def test_counts_that_are_all_zero_have_a_small_rate():
+    _, X, _ = rows(100)
+    model = KANRegressor(loss="poisson", **FAST).fit(X, np.zeros(100))
+    mean, std = model.predict(X, return_std=True)
+    np.testing.assert_allclose(mean, 0.005, rtol=0.05)
+    assert np.isfinite(std).all()
+    assert np.array_equal(model.predict_interval(X).max(0), [0, 0])
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-140, 1e140, 1e160])
+def test_targets_of_any_size_are_fitted_or_refused(unit):
+    rng, X, f = rows(100)
+    y = f + 0.1 * rng.standard_normal(100)
+    if not 1e-150 < unit < 1e150:
+        with pytest.raises(ValueError, match="too large or too small for float64"):
+            KANRegressor(**FAST).fit(X, unit * y)
+        return
+    model, own = (KANRegressor(**FAST).fit(X, target) for target in (unit * y, y))
+    np.testing.assert_allclose(model.predict(X) / unit, own.predict(X), rtol=1e-5)
+    ends = model.predict_interval(X) / unit
+    np.testing.assert_allclose(ends, own.predict_interval(X), rtol=1e-5)
+
+
+def test_a_target_far_from_zero_is_no_constant():
+    rng, X, f = rows(100)
+    y = 1e12 + f + 0.1 * rng.standard_normal(100)
+    assert KANRegressor(**FAST).fit(X, y).score(X, y) > 0.95
+
+
 def test_counts_survive_saving(tmp_path):
     rng, X, f = rows(100)
     model = KANRegressor(loss="poisson", **FAST).fit(X, rng.poisson(1000 * np.exp(f)))

@@ -54,7 +54,7 @@ def test_wide_networks_predict_better_and_their_intervals_hold(small):
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_networks_in_any_number_of_processes(small, monkeypatch):
-    monkeypatch.setattr("kanx.training.wide._log_density", lambda *_: np.inf)  # whatever they say
+    monkeypatch.setattr("kanx.training.wide.log_density", lambda *_: np.inf)  # whatever they say
     X, y, _ = table(1500)
     options = {**OPTIONS, "max_iter": 3, "training": {"epochs": 3}}
     one, two = (KANRegressor(n_jobs=jobs, **options).fit(X, y) for jobs in (1, 2))
@@ -76,6 +76,9 @@ def test_networks_that_predict_worse_are_not_taken(small, monkeypatch):
     X, y, _ = table(1500)
     training = {"learning_rate": 1e-6}
     assert nodes(KANRegressor(training=training, **OPTIONS).fit(X, y)) == [4, 4]
+    options = {**OPTIONS, "n_estimators": 1}
+    classes = KANClassifier(training=training, **options).fit(X, y > 1)  # rarer than in the part
+    assert nodes(classes) == [4]
 
 
 def test_a_fit_that_was_stopped_begins_no_wide_networks(small):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from kanx.training.losses import Gaussian
+from kanx.training.losses import Gaussian, Loss, NoisyLoss
 from kanx.training.moments import moments
 from kanx.training.posterior import Posterior
 from kanx.training.rows import Chunk
@@ -94,10 +94,13 @@ def calibrated(posterior: Posterior, loss: Gaussian, held_out: Chunk) -> tuple[P
     return posterior.rescaled(factors[0].item(), loss.precision), loss
 
 
-def log_density(posterior: Posterior, loss: Gaussian, rows: Chunk) -> float:
-    """Return the mean log density of rows under the predictive distribution."""
+def log_density(posterior: Posterior, loss: Loss, rows: Chunk) -> float:
+    """Return the mean log density of rows under the predictive distribution.
+
+    Where the target has a noise, it gets the posterior variance of the outputs too.
+    """
     x, y, weight = rows
     spread, f = moments(posterior, x, Posterior.output_variance)
-    variance = 1 / loss.precision + spread
-    own = -0.5 * ((f - y) ** 2 / variance + (2 * torch.pi * variance).log()).sum(1)
-    return (own @ weight / weight.sum()).item()
+    if isinstance(loss, NoisyLoss):
+        loss = loss.with_precision(1 / (1 / loss.precision + spread))
+    return -(loss.value(f, y) @ weight / weight.sum()).item()

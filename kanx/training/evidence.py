@@ -160,7 +160,15 @@ class Ascent:
         coordinates = int(Coordinates(network).alive().sum())
         few = rows_are_few(len(x) * network.out_features, coordinates)
         self._journal = Journal(
-            settings.checkpoint, network, x, y, weight, loss, precision, settings.tied
+            settings.checkpoint,
+            network,
+            x,
+            y,
+            weight,
+            loss,
+            precision,
+            settings.tied,
+            settings.max_iter,
         )
         kind = Climb if few or coordinates <= DENSE_LIMIT else MatrixFreeClimb
         self.climb = kind(network, x, y, loss, weight, tied=settings.tied)

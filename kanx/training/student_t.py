@@ -12,7 +12,7 @@ from torch import Tensor
 from kanx.training.losses import NoisyLoss
 
 # with less the variance would hardly exist, with more the errors are normal for all purposes
-FREEDOMS = torch.logspace(math.log10(2.5), 2, 30, dtype=torch.float64)
+FREEDOMS = torch.logspace(math.log10(2.1), 2, 30, dtype=torch.float64)
 
 
 class StudentT(NoisyLoss):

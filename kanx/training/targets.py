@@ -15,6 +15,7 @@ from kanx.training.student_t import StudentT
 
 LOSSES = ("squared", "huber", "student_t", "poisson")
 _ROBUST: dict[str, Callable[[Tensor], Loss]] = {"huber": Huber, "student_t": StudentT}
+LARGEST = 1e150  # spread of a target whose variance is a number
 Array = NDArray[np.float64]
 
 
@@ -29,7 +30,8 @@ class Target:
     loss : Loss
         To start with.
     constant : Tensor, bool (targets,)
-        Targets that do not vary, which are fitted as zero.
+        Targets that do not vary, which are fitted as zero. Counts that are all zero, which are
+        fitted as the expected one: no rate is small enough for them.
     is_count : bool
     """
 
@@ -42,7 +44,7 @@ class Target:
     def encode(self, values: Array) -> Tensor:
         """Return what the loss takes for targets ``(rows, targets)``."""
         if self.is_count:
-            return torch.tensor(values)
+            return torch.where(self.constant, self.centre.exp(), torch.tensor(values))
         scaled = (torch.tensor(values) - self.centre) / self.scale
         return torch.where(self.constant, 0.0, scaled)
 
@@ -64,6 +66,23 @@ def check_target(loss: str, values: Array) -> None:
         )
 
 
+def check_spread(values: Array) -> None:
+    """Refuse targets whose variance no float64 holds.
+
+    Raises
+    ------
+    ValueError
+    """
+    with np.errstate(over="ignore"):
+        spread = np.ptp(values, axis=0)
+    wrong = (spread > LARGEST) | ((spread > 0) & (spread < 1 / LARGEST))
+    if wrong.any():
+        raise ValueError(
+            f"the target spreads over {spread[wrong][0]:.3g}, whose square is too large or too "
+            f"small for float64; fit it in units in which that is near one"
+        )
+
+
 def regression_target(loss: str, mean: Array, variance: Array, values: Array) -> Target:
     """Return the units in which a target is fitted.
 
@@ -80,9 +99,10 @@ def regression_target(loss: str, mean: Array, variance: Array, values: Array) ->
     """
     count = len(mean)
     if loss == "poisson":
-        offset = torch.from_numpy(np.log(np.maximum(mean, 1e-12)))
-        varies = torch.zeros(count, dtype=torch.bool)
-        return Target(offset, torch.ones(count).double(), Poisson(offset), varies, True)
+        # of counts that are all zero, half a one is what Jeffreys' prior expects
+        offset = torch.from_numpy(np.log(np.maximum(mean, 0.5 / len(values))))
+        unit, none = torch.ones(count, dtype=torch.float64), torch.from_numpy(mean <= 0)
+        return Target(offset, unit, Poisson(offset), none, True)
     centre, scale = mean, np.sqrt(variance)
     start: Loss = Gaussian(torch.full((count,), 10.0, dtype=torch.float64))
     if loss in _ROBUST:
@@ -90,7 +110,7 @@ def regression_target(loss: str, mean: Array, variance: Array, values: Array) ->
         spread = 1.4826 * np.median(np.abs(values - centre), axis=0)
         scale = np.where(spread > 0, spread, scale)
         start = _ROBUST[loss](torch.ones(count, dtype=torch.float64))
-    constant = scale <= 1e-12 * np.maximum(np.abs(centre), 1e-300)
+    constant = scale <= 1e-14 * np.maximum(np.abs(centre), 1e-300)
     scale = np.where(constant, 1.0, scale)
     return Target(
         torch.from_numpy(centre), torch.from_numpy(scale), start, torch.from_numpy(constant)

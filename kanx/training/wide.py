@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from kanx.training.averaging import can_average
 from kanx.training.calibration import log_density
 from kanx.training.evidence import Fit
 from kanx.training.first_order import FirstOrder, Rows, wide_edges, wide_width
-from kanx.training.losses import Gaussian
+from kanx.training.losses import NoisyLoss, Poisson
 from kanx.training.options import TrainingOptions
-from kanx.training.rows import InMemory
+from kanx.training.rows import Chunk, InMemory
 from kanx.training.selection import PILOTS, Choice
 from kanx.training.task import Task
 
@@ -63,8 +66,7 @@ class Wide:
         sequence = np.random.SeedSequence([task.random_state, width])
         seeds = sequence.generate_state(min(starts, n_estimators)).tolist()
         fits = task.side_by_side(partial(_fit, first_order, width), seeds)
-        densities = [_log_density(fit, split) for fit in fits]
-        better = [fit for fit, own in zip(fits, densities, strict=True) if own > choice.log_density]
+        better = _better(choice, fits, split)
         return sorted(better, key=lambda fit: -fit.evidence)
 
     def _options(self, rows: int) -> TrainingOptions:
@@ -79,11 +81,31 @@ def _fit(first_order: FirstOrder, width: int, task: Task, seed: int) -> Fit:
     return first_order.fit_random(task, (width,), skip=True, seed=seed)
 
 
-def _log_density(fit: Fit, rows: Rows) -> float:
-    """Return the log density of a held-out row; infinite where none says anything of it.
+def _better(choice: Choice, fits: list[Fit], rows: Rows) -> list[Fit]:
+    """Keep the fits that predict held-out rows better than the chosen networks do."""
+    if rows.held_out is None:
+        return fits
+    by_class = not isinstance(choice.task.loss, NoisyLoss | Poisson)
+    least = _with_constants(choice, rows.held_out) if by_class else choice.log_density
+    densities = [log_density(fit.posterior, fit.loss, rows.held_out) for fit in fits]
+    return [fit for fit, own in zip(fits, densities, strict=True) if own > least]
 
-    That of classes depends on how often they occur among the rows that chose the size.
+
+def _with_constants(choice: Choice, rows: Chunk) -> float:
+    """Return the log density of a row under the chosen networks, their constants set right.
+
+    Classes do not occur among the rows that chose the networks as often as among all.
     """
-    if rows.held_out is None or type(fit.loss) is not Gaussian:
-        return float("inf")
-    return log_density(fit.posterior, fit.loss, rows.held_out)
+    x, y, weight = rows
+    networks = [trial.climb.coordinates.network for trial in choice.trials]
+    with torch.no_grad():
+        f = torch.stack([network(x) for network in networks]).mean(0)
+    loss = choice.task.loss
+
+    def objective(constants: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        moved = f + torch.from_numpy(constants)
+        slope = weight @ loss.gradient(moved, y)
+        return (weight @ loss.value(moved, y)).item(), slope.numpy()
+
+    found = minimize(objective, np.zeros(f.shape[1]), jac=True, method="L-BFGS-B")
+    return float(-found.fun / weight.sum().item())

@@ -96,6 +96,7 @@ def fit_members(
             wide=Wide(options, folder, interruption) if estimator.optimizer == "auto" else None,
             checkpoint=folder,
             n_jobs=estimator.n_jobs,
+            stop=interruption,
         )
     context.call_on_fit_task_end(estimator=estimator, X=X, y=sample.y)
     return members

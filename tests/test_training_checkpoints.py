@@ -1,5 +1,6 @@
 """Long fits are safe: killed, interrupted and resumed ones end as if nothing had happened."""
 
+import pkgutil
 import signal
 
 import numpy as np
@@ -117,6 +118,34 @@ def test_control_c_leaves_a_model_that_can_be_used(optimizer):
         model.fit(X, y)
     assert np.isfinite(model.predict(X, return_std=True)).all()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("place", "options"),
+    [
+        ("noise_free_search.Search.fit", {"edge": "slaf", "hidden": (2,)}),
+        ("additive._fit", {"hidden": "additive"}),
+    ],
+)
+def test_control_c_is_heard_where_no_rounds_are_reported(monkeypatch, place, options):
+    """In the search for a law without noise, and in cross-validation."""
+    owner, name = f"kanx.training.{place}".rsplit(".", 1)
+    owner = pkgutil.resolve_name(owner)
+    work, calls = getattr(owner, name), []
+
+    def press(*args, **keywords):
+        calls.append(args)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return work(*args, **keywords)
+
+    monkeypatch.setattr(owner, name, press)
+    X, y = data()
+    with pytest.warns(UserWarning, match="interrupted"):
+        model = KANRegressor(random_state=0, **options).fit(X[:25], np.sin(3 * y[:25]))
+    # what is left of the work takes no more than a step or two each
+    assert 2 <= len(calls) <= 12
+    assert np.isfinite(model.predict(X[:25], return_std=True)).all()
 
 
 def test_a_second_control_c_ends_the_fit_at_once():

@@ -45,6 +45,8 @@ def finish_additive(whole: Task, task: Task, trial: Trial) -> Fit:
         wanted = trial.evidence - by_chance >= common.evidence - CLEAR
         return whole.finish(trial if wanted else common)
     own, other = (cross_validate(each, _fit) for each in (task, tied))
+    if task.stop():  # and what the folds say means nothing
+        return whole.finish(trial)
     if own.density >= other.density:
         return own.widened(whole.finish(trial))
     return other.widened(whole.finish(common))

@@ -25,12 +25,17 @@ def explore(search: Search, found: list[NoiseFree]) -> None:
     found : list of NoiseFree
         Starts at a low degree that were not gone on with so far.
     """
-    more = [search.fit(search.random(LOW, FIRST_OF_THEM + k)) for k in range(MORE_STARTS)]
+    more = []
+    for k in range(MORE_STARTS):
+        more.append(search.fit(search.random(LOW, FIRST_OF_THEM + k)))
+        if search.stop():
+            return
     starts = different([*found, *deepened(search), *more])
     ends = []
     for start in starts[:BRANCHES]:
         ends.append(search.follow(start, MIDDLE, race=True))
-        if search.best.error < NEAR:
+        if search.best.error < NEAR or search.stop():
             break
     for end in different(ends)[:TEAM]:
-        search.follow(end, race=True)
+        if not search.stop():
+            search.follow(end, race=True)

@@ -91,7 +91,8 @@ def _fold_of_rows(task: Task) -> Tensor:
 
 def _predict(fit: Callable[[Task], Fit], fold: Tensor, task: Task, held_out: int) -> Predicted:
     out = fold == held_out
-    own = replace(task, x=task.x[~out], y=task.y[~out], weight=task.weight[~out], on_round=None)
+    own = replace(task, x=task.x[~out], y=task.y[~out], weight=task.weight[~out])
+    own = replace(own, on_round=lambda *round_: task.stop())  # not a round of the fit
     found = fit(own)
     x, y, weight = task.x[out], task.y[out], task.weight[out]
     if not isinstance(found.loss, Gaussian):

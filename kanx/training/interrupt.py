@@ -19,6 +19,11 @@ class Interruption:
         return self.requested
 
 
+def never() -> bool:
+    """Say that nobody has asked the fit to end."""
+    return False
+
+
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
     """Note the first Ctrl-C within the block; a second one raises `KeyboardInterrupt` at once.

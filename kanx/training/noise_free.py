@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -12,6 +13,7 @@ from kanx.network import KAN
 from kanx.training.degrees import polynomials
 from kanx.training.domains import narrowed, place_hidden
 from kanx.training.exploration import explore
+from kanx.training.interrupt import never
 from kanx.training.least_squares import descend
 from kanx.training.neighbours import looks_noisy
 from kanx.training.noise_free_search import (
@@ -38,6 +40,7 @@ def fit_noise_free(
     starts: int = 8,
     branches: int = 2,
     thorough: bool = True,
+    stop: Callable[[], bool] = never,
 ) -> NoiseFree:
     r"""Fit a network of fixed shape to data without noise, as closely as rounding allows.
 
@@ -64,6 +67,8 @@ def fit_noise_free(
         Minima that are followed to higher degrees at most, before the thorough search.
     thorough : bool, default=True
         Whether to search on where the error stays above `NEAR` deviations of the target.
+    stop : callable, optional
+        Asked after every fit of the search whether to end it with the best so far.
 
     Raises
     ------
@@ -77,14 +82,14 @@ def fit_noise_free(
             f"a noise-free fit holds rows out and needs at least {FEWEST_ROWS} with a weight above "
             f"zero, got {len(rows.x)}"
         )
-    search = Search(network, rows, random_state)
+    search = Search(network, rows, random_state, stop)
     found = search.start(starts)
     for candidate in found[:branches]:
         search.follow(candidate)
-        if search.best.error < ROUNDING:
+        if search.best.error < ROUNDING or stop():
             break
-    deep = len(network.layers) > 1
-    if thorough and deep and search.best.error > NEAR and not looks_noisy(rows, search.best.error):
+    far = len(network.layers) > 1 and search.best.error > NEAR and not stop()
+    if thorough and far and not looks_noisy(rows, search.best.error):
         explore(search, found[branches:])
     best = search.finished()
     return replace(best, network=_ended(best.network, network, rows.x, best.error))

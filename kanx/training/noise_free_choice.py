@@ -57,10 +57,11 @@ def without_noise(task: Task, widths: Sequence[Width] | None, skip: bool) -> Fit
             part.weight,
             random_state=task.random_state,
             thorough=widths is not None,
+            stop=task.stop,
         )
         if best is None or found.error < CLEARLY_NEARER * best.error:
             best = found
-        if best.error < ROUNDING:
+        if best.error < ROUNDING or task.stop():
             break
     assert best is not None
     if not best.error < NOISELESS:

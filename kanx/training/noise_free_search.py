@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from kanx.network import KAN
 from kanx.training.degrees import at_degree, largest_degree, polynomials
 from kanx.training.domains import narrowed, widen_inputs
+from kanx.training.interrupt import never
 from kanx.training.least_squares import EXACT, FIRST_DAMPING, descend
 from kanx.training.placement import place_on_data
 from kanx.training.rows import seeded
@@ -81,8 +82,10 @@ class Rows:
 class Search:
     """The best network so far, and the ways to a better one."""
 
-    def __init__(self, network: KAN, rows: Rows, random_state: int) -> None:
-        self.rows, self.random_state = rows, random_state
+    def __init__(
+        self, network: KAN, rows: Rows, random_state: int, stop: Callable[[], bool] = never
+    ) -> None:
+        self.rows, self.random_state, self.stop = rows, random_state, stop
         self.template = copy.deepcopy(network).double()
         place_on_data(self.template, rows.x, rows.weight)
         widen_inputs(self.template)
@@ -119,10 +122,10 @@ class Search:
                 lowest = min(fit.error for fit in fits)
                 near = sum(fit.error < (1 + SAME) * lowest for fit in fits)
                 alone = len(fits) > 2 and sum(ALONE * fit.error < lowest for fit in fits) == 1
-                if lowest < ROUNDING or near > 1 or alone:
+                if lowest < ROUNDING or near > 1 or alone or self.stop():
                     break
             found = different(fits)
-            if found[0].error < ROUNDING:
+            if found[0].error < ROUNDING or self.stop():
                 break
         return found
 
@@ -162,7 +165,8 @@ class Search:
             earlier = self.best_at.get(degree, math.inf)
             self.best_at[degree] = min(earlier, fit.error)
             # one layer costs little, and an oscillation shows only when the degree is high enough
-            if deep and (in_vain == 2 or (race and fit.error > RACE * earlier)):
+            behind = race and fit.error > RACE * earlier
+            if self.stop() or (deep and (in_vain == 2 or behind)):
                 break
         return candidate
 

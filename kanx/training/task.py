@@ -15,6 +15,7 @@ from torch import Tensor
 from kanx.network import KAN, Width
 from kanx.nodes import Nodes
 from kanx.training.evidence import Ascent, Fit, Settings, Trial, climb_all, fit_evidence
+from kanx.training.interrupt import never
 from kanx.training.losses import Loss
 from kanx.training.placement import place_on_data
 from kanx.training.starts import random_start
@@ -52,6 +53,8 @@ class Task:
         Processes for random starts, through any joblib back end.
     prepare : callable, optional
         Called with every untrained network, such as to cut edges.
+    stop : callable
+        Asked whether to end at once, where no rounds are reported.
     """
 
     x: Tensor
@@ -66,6 +69,7 @@ class Task:
     on_round: Callable[[int, float], bool] | None = None
     n_jobs: int | None = None
     prepare: Callable[[KAN], None] | None = None
+    stop: Callable[[], bool] = never
 
     def build(self, hidden: Sequence[Width], skip: bool) -> KAN:
         """Return an untrained network, placed on the data."""
@@ -151,7 +155,7 @@ class Task:
         """
         if effective_n_jobs(self.n_jobs) == 1 or len(items) == 1:
             return [work(self, item) for item in items]
-        elsewhere = replace(self, on_round=None)
+        elsewhere = replace(self, on_round=None, stop=never)
         return list(Parallel(n_jobs=self.n_jobs)(delayed(work)(elsewhere, item) for item in items))
 
     def coordinates(self, hidden: int) -> int:

@@ -18,6 +18,7 @@ from kanx.training.constraint_choice import constrained_spec, parse_constraints
 from kanx.training.evidence import Fit, Settings
 from kanx.training.first_order import FirstOrder
 from kanx.training.hidden import Hidden, parse_hidden
+from kanx.training.interrupt import never
 from kanx.training.losses import Loss
 from kanx.training.noise_free_choice import without_noise
 from kanx.training.selection import choose, choose_length_scale, near_best
@@ -59,6 +60,7 @@ def fit_topology(
     wide: Wide | None = None,
     checkpoint: Path | None = None,
     n_jobs: int | None = None,
+    stop: Callable[[], bool] = never,
 ) -> list[Fit]:
     """Fit the networks that an estimator's parameters ask for.
 
@@ -76,6 +78,8 @@ def fit_topology(
         Folder of checkpoints; see `Journal`.
     n_jobs : int, optional
         Processes for random starts.
+    stop : callable, optional
+        Asked whether to end at once, where no rounds are reported.
 
     Raises
     ------
@@ -113,6 +117,7 @@ def fit_topology(
         on_round,
         n_jobs,
         bound.prepare if wanted else topology.prepare,
+        stop,
     )
     if first_order is not None:
         widths = topology.all_widths(len(columns))

@@ -121,13 +121,13 @@ def test_control_c_leaves_a_model_that_can_be_used(optimizer):
 
 
 @pytest.mark.parametrize(
-    ("place", "options"),
+    ("place", "options", "most"),
     [
-        ("noise_free_search.Search.fit", {"edge": "slaf", "hidden": (2,)}),
-        ("additive._fit", {"hidden": "additive"}),
+        ("noise_free_search.Search.fit", {"edge": "slaf", "hidden": (2,)}, 4),
+        ("additive._fit", {"hidden": "additive"}, 10),  # of one round each
     ],
 )
-def test_control_c_is_heard_where_no_rounds_are_reported(monkeypatch, place, options):
+def test_control_c_is_heard_where_no_rounds_are_reported(monkeypatch, place, options, most):
     """In the search for a law without noise, and in cross-validation."""
     owner, name = f"kanx.training.{place}".rsplit(".", 1)
     owner = pkgutil.resolve_name(owner)
@@ -143,8 +143,7 @@ def test_control_c_is_heard_where_no_rounds_are_reported(monkeypatch, place, opt
     X, y = data()
     with pytest.warns(UserWarning, match="interrupted"):
         model = KANRegressor(random_state=0, **options).fit(X[:25], np.sin(3 * y[:25]))
-    # what is left of the work takes no more than a step or two each
-    assert 2 <= len(calls) <= 12
+    assert 2 <= len(calls) <= most
     assert np.isfinite(model.predict(X[:25], return_std=True)).all()
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from kanx.estimator_fit import fit_members, fit_seed
 from kanx.layers import Constraint
 from kanx.model import Model
+from kanx.new_rows import warn_unlike
 from kanx.serialisation import model_from_arrays, model_to_arrays
 from kanx.tables import (
     Categorical,
@@ -31,7 +32,6 @@ from kanx.tables import (
     encode,
     is_mapping,
     learn_columns,
-    warn_outside,
 )
 from kanx.training.batches import Batches
 from kanx.training.evidence import Fit
@@ -188,7 +188,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
     def _new_rows(self, X: Any) -> Tensor:
         """Return rows to predict, warning of those outside the range of the training data."""
         x = self._matrix(X)
-        warn_outside(self.model_.columns, x.numpy())
+        warn_unlike(self.model_.columns, x.numpy())
         return x
 
     def _fit_members(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +12,6 @@ import numpy as np
 from scipy.sparse import issparse
 
 MAX_CATEGORIES = 100
-NEAR = 0.1  # of a range's width: how far beyond it a prediction is not worth a warning
-NAMED = 5  # columns in a warning: of a wide table, all of them would be a page
 _DATES = ("Date", "Datetime", "Duration", "Time")
 _CATEGORIES = ("Categorical", "Enum")
 
@@ -185,55 +182,6 @@ def encode(learned: Sequence[Column], columns: Sequence[np.ndarray]) -> np.ndarr
                 np.nan if _is_missing(v) else codes.get(_plain(v), -1.0) for v in values
             ]
     return encoded
-
-
-class OutOfRangeWarning(UserWarning):
-    """Rows to predict lie outside the range of the training data, where curves are continued."""
-
-
-def warn_outside(learned: Sequence[Column], encoded: np.ndarray) -> None:
-    """Warn of rows far outside the range of the training data, naming the columns with most.
-
-    New data hardly ever stay within the range exactly, and a curve continued by a little is as good
-    as inside: nothing is said while all numbers lie within a tenth of a range's width of it.
-
-    Parameters
-    ----------
-    learned : sequence of Column
-    encoded : ndarray, (rows, columns)
-        From `encode`.
-    """
-    lower, upper = (np.array([getattr(c, end) for c in learned]) for end in ("lower", "upper"))
-    numeric = np.array([not c.is_categorical for c in learned])
-    excess = np.where(numeric, np.maximum(lower - encoded, encoded - upper), 0)
-    outside = excess > 0  # NaN is not outside
-    far = excess > NEAR * (upper - lower)
-    if not far.any():
-        return
-    rows, counts = int(outside.any(1).sum()), outside.sum(0)
-    most = sorted(np.flatnonzero(counts).tolist(), key=lambda j: -counts[j])
-    named = ", ".join(
-        f"{learned[j].name!r} ({counts[j]}, range {learned[j].lower:.4g} to {learned[j].upper:.4g})"
-        for j in most[:NAMED]
-    )
-    if len(most) > NAMED:
-        named += f" and {len(most) - NAMED} other columns"
-    warnings.warn(
-        f"{rows} of {len(encoded)} rows lie outside the range of the training data, "
-        f"{int(far.any(1).sum())} of them by more than {100 * NEAR:g} % of its width, in {named}; "
-        "the curves are continued there as their extrapolate= says, in a straight line by default",
-        OutOfRangeWarning,
-        stacklevel=_levels_of_ours(),
-    )
-
-
-def _levels_of_ours() -> int:
-    """Return the stacklevel that points a warning of the caller at code outside this package."""
-    frame = inspect.currentframe()
-    level = 0
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("kanx."):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 class _Chosen(set[int]):

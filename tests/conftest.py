@@ -19,4 +19,5 @@ with warnings.catch_warnings():  # gpytorch uses torch.jit, which warns at impor
 
 def pytest_configure(config):
     # tests look at models outside their data on purpose; that this is said is tested by itself
-    config.addinivalue_line("filterwarnings", "default::kanx.tables.OutOfRangeWarning")
+    for name in ("OutOfRangeWarning", "MissingValueWarning"):
+        config.addinivalue_line("filterwarnings", f"default::kanx.new_rows.{name}")

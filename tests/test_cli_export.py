@@ -12,7 +12,7 @@ import kanx
 from kanx import KANRegressor
 from kanx.cli import main
 
-pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.new_rows.OutOfRangeWarning")
 
 
 @pytest.fixture(scope="module")

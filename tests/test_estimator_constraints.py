@@ -13,7 +13,7 @@ from kanx import KANClassifier, KANRegressor
 from kanx.layers import Constraint
 
 # the responses are looked at beyond the data, too
-pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.new_rows.OutOfRangeWarning")
 
 GRID = np.linspace(-3, 4, 3001)  # beyond the data, which lie in [-2, 3]
 

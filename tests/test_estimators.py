@@ -101,7 +101,7 @@ def test_standard_deviation_and_interval_cover(frame):
     assert std.mean() == pytest.approx(0.3, rel=0.2)
 
 
-@pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+@pytest.mark.filterwarnings("ignore::kanx.new_rows.OutOfRangeWarning")
 def test_uncertainty_grows_outside_the_data():
     X = np.linspace(0, 1, 60)[:, None]
     model = KANRegressor(**FAST).fit(X, np.sin(6 * X[:, 0]) + 0.1 * np.cos(50 * X[:, 0]))

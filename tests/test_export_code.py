@@ -35,7 +35,7 @@ from kanx.export import (
     to_sql,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.new_rows.OutOfRangeWarning")
 
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")

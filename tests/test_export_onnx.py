@@ -25,7 +25,7 @@ import kanx
 from kanx import KANClassifier, KANRegressor
 from kanx.export import serving, to_onnx, to_program
 
-pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.new_rows.OutOfRangeWarning")
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

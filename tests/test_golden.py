@@ -15,7 +15,7 @@ import kanx
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(GOLDEN.glob("*/*.kanx"))
-pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.new_rows.OutOfRangeWarning")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from kanx.cli import main
 
 NAMES = ["=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "λ_é 温度", "\u202egnp.exe", "a\x00b", "x\ty"]
 EXTREMES = [0.0, -0.0, 5e-324, -2.2e-308, 1e300, -1e300]
-pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.new_rows.OutOfRangeWarning")
 
 
 def additive(**options):

@@ -22,7 +22,7 @@ import kanx
 from kanx import KAN, KANClassifier, KANRegressor
 from kanx.export import to_mlflow
 
-pytestmark = pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::kanx.new_rows.OutOfRangeWarning")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from kanx import KANClassifier, KANRegressor
-from kanx.tables import Column, OutOfRangeWarning, warn_outside
+from kanx.new_rows import MissingValueWarning, OutOfRangeWarning, warn_unlike
+from kanx.tables import Column
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_one_warning_counts_the_rows_and_names_the_columns(fitted):
     ):
         with pytest.warns(OutOfRangeWarning) as caught:
             method(outside(X))
-        (warning,) = caught
+        (warning,) = (own for own in caught if own.category is OutOfRangeWarning)
         message = str(warning.message)
         assert message.startswith("2 of 10 rows lie outside the range of the training data, 2 of")
         assert "'age' (2, range 0." in message and "'dose' (1, range 5." in message
@@ -61,7 +62,7 @@ def test_nothing_is_said_of_rows_inside_or_near_and_the_usual_filter_silences(fi
     assert np.isfinite(values).all()
 
 
-@pytest.mark.filterwarnings("ignore::kanx.tables.OutOfRangeWarning")
+@pytest.mark.filterwarnings("ignore::kanx.new_rows.OutOfRangeWarning")
 @pytest.mark.parametrize("extrapolate", ["linear", "constant", "family", "periodic"])
 @pytest.mark.parametrize("edge", ["gp", "slaf", "spline"])
 def test_the_continuation_is_the_one_asked_for(edge, extrapolate):
@@ -92,10 +93,21 @@ def test_of_many_columns_the_warning_names_those_with_most_rows():
     rows[0] = 2.0
     rows[:9, 70:74] = 2.0
     with pytest.warns(OutOfRangeWarning) as caught:
-        warn_outside(learned, rows)
+        warn_unlike(learned, rows)
     message = str(caught[0].message)
     for j in (70, 71, 72, 73):
         assert f"'column {j}' (9, range 0 to 1)" in message
     assert message.count("'column ") == 5
     assert "and 195 other columns" in message
     assert len(message) < 500
+
+
+def test_values_that_only_new_rows_lack_are_named():
+    X = pd.DataFrame({"a {braces}": [0.0, 1, 2, 3], "b": [1.0, np.nan, 0, 1]})
+    model = KANRegressor(hidden="additive", max_iter=3, random_state=0).fit(X, [0.0, 1, 2, 3])
+    X.iloc[:2, 0] = np.nan
+    with pytest.warns(MissingValueWarning, match=r"2 of 4 rows lack .* in 'a \{braces\}' \(2\)"):
+        model.predict(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MissingValueWarning)
+        model.predict(X.assign(**{"a {braces}": 1.0}))

@@ -16,15 +16,21 @@ from kanx.atomic import open_text
 from kanx.commands.batches import open_batches
 from kanx.commands.models import as_input, load_estimator
 from kanx.csv_table import CsvError
-from kanx.tables import OutOfRangeWarning
+from kanx.new_rows import MissingValueWarning, OutOfRangeWarning
 
 COVERAGE_Z = 1.959964  # standard deviations that hold 95 % of a normal distribution
+
+STRANGE = (
+    "numbers outside the range of the training rows: curves go on as straight lines",
+    "categories that no training row had: they contribute nothing",
+    "no value where every training row had one: curves take their mean there",
+)
 
 
 def run(arguments: Namespace) -> None:
     """Write a CSV file with one line of predictions per row."""
     model = load_estimator(arguments.model)
-    outside = unseen = count = 0
+    strange, count = np.zeros(3, dtype=int), 0
     with (
         open_batches(arguments.file, model, arguments.header, arguments.drop) as batches,
         _output(arguments.out) as file,
@@ -34,17 +40,13 @@ def run(arguments: Namespace) -> None:
         for X in batches:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", OutOfRangeWarning)  # counted and said at the end
+                warnings.simplefilter("ignore", MissingValueWarning)
                 writer.writerows(_predictions(model, X))
             count += len(next(iter(X.values())))
-            strange = _strange(model, X)
-            outside += strange[0]
-            unseen += strange[1]
+            strange += _strange(model, X)
         if count == 0:
             raise CsvError(f"{arguments.file} has a header but no rows")
-    for number, what in (
-        (outside, "numbers outside the range of the training rows: curves go on as straight lines"),
-        (unseen, "categories that no training row had: they contribute nothing"),
-    ):
+    for number, what in zip(strange.tolist(), STRANGE, strict=True):
         if number:
             sys.stderr.write(f"note: {number} of {count} rows hold {what}\n")
 
@@ -74,10 +76,9 @@ def _predictions(model: Any, X: dict[str, np.ndarray]) -> Iterator[list[str]]:
         yield [f"{value:.10g}" for value in row]
 
 
-def _strange(model: Any, X: dict[str, np.ndarray]) -> tuple[int, int]:
-    """Count the rows with a number out of range and those with an unknown category."""
-    length = len(next(iter(X.values())))
-    outside, unseen = np.zeros(length, bool), np.zeros(length, bool)
+def _strange(model: Any, X: dict[str, np.ndarray]) -> np.ndarray:
+    """Count the rows of every kind of `STRANGE`."""
+    outside, unseen, lacking = np.zeros((3, len(next(iter(X.values())))), bool)
     for column in model.model_.columns:
         values = X[column.name]
         if column.is_categorical:
@@ -85,7 +86,9 @@ def _strange(model: Any, X: dict[str, np.ndarray]) -> tuple[int, int]:
             unseen |= np.array([v is not None and v not in known for v in values], bool)
         else:
             outside |= (values < column.lower) | (values > column.upper)
-    return int(outside.sum()), int(unseen.sum())
+        if not column.missing:
+            lacking |= np.array([v is None or v != v for v in values], bool)
+    return np.array([outside.sum(), unseen.sum(), lacking.sum()])
 
 
 @contextlib.contextmanager

@@ -60,8 +60,8 @@ def _warn_missing(learned: Sequence[Column], encoded: np.ndarray) -> None:
     named = _named(learned, fresh, [""] * len(learned))
     _warn(
         f"{int(fresh.any(1).sum())} of {len(encoded)} rows lack values that every training row "
-        f"had, in {named}; each curve takes its mean there, and intervals do not contain how much the "
-        "value would have changed the prediction: train with rows that lack it too",
+        f"had, in {named}; each curve takes its mean there, and intervals do not contain how much "
+        "the value would have changed the prediction: train with rows that lack it too",
         MissingValueWarning,
     )
 

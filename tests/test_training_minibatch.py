@@ -139,7 +139,7 @@ def test_a_stronger_penalty_never_keeps_more_edges(data, hidden):
         l1: KANRegressor(training={"l1": l1, "epochs": 6, "learning_rate": 0.1}, **options).fit(
             X, y
         )
-        for l1 in (0.05, 0.3, 3.0, 30.0)
+        for l1 in (0.05, 3.0, 30.0)
     }
     edges = [model.network_.n_edges for model in fits.values()]
     assert edges == sorted(edges, reverse=True)

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from kanx.training.evidence import Fit, Trial
 from kanx.training.folds import FOLDS, cross_validate, distinct_rows
+from kanx.training.losses import Gaussian
 from kanx.training.task import Task
 
 # gain of log evidence, odds of about 150 to 1, that pays for a model that is harder to read
 CLEAR = 5.0
-# up to so many distinct rows, or so many for every input, the precisions can follow the noise, and
-# the evidence does not see that
-FEW_ROWS, FEW_ROWS_PER_INPUT = 30, 6
+# up to so many distinct rows for every input, precisions can follow the noise and the evidence does
+# not see it; up to so many in all, it knows little of the noise
+FEW_ROWS_PER_INPUT, FEW_ROWS = 6, 30
 MOST_ROWS = 2000  # for which cross-validation takes seconds
 
 
@@ -26,7 +27,8 @@ def finish_additive(whole: Task, task: Task, trial: Trial) -> Fit:
 
     Where the rows are few for so many precisions, the evidence says nothing of that: precisions
     that are most likely can leave just the curves that pass through the noise. There
-    cross-validation chooses, and corrects the noise and the size of the posterior.
+    cross-validation chooses. There, and where there are few rows at all, it corrects the noise and
+    the size of the posterior too.
 
     Parameters
     ----------
@@ -38,18 +40,24 @@ def finish_additive(whole: Task, task: Task, trial: Trial) -> Fit:
     """
     tied = replace(task, settings=replace(task.settings, tied=True))
     common = tied.fit(())
-    rows = len(distinct_rows(task).unique())
-    few = max(FEW_ROWS, FEW_ROWS_PER_INPUT * len(task.edges))
-    if not (FOLDS <= rows <= min(few, MOST_ROWS)):
-        by_chance = (trial.climb.n_precisions - common.climb.n_precisions) / 2
-        wanted = trial.evidence - by_chance >= common.evidence - CLEAR
-        return whole.finish(trial if wanted else common)
-    own, other = (cross_validate(each, _fit) for each in (task, tied))
-    if task.stop():  # and what the folds say means nothing
-        return whole.finish(trial)
-    if own.density >= other.density:
-        return own.widened(whole.finish(trial))
-    return other.widened(whole.finish(common))
+    rows, inputs = len(distinct_rows(task).unique()), len(task.edges)
+    possible = FOLDS <= rows <= MOST_ROWS
+    if possible and rows <= FEW_ROWS_PER_INPUT * inputs:
+        return _by_folds(whole, [(task, trial), (tied, common)])
+    by_chance = (trial.climb.n_precisions - common.climb.n_precisions) / 2
+    wanted = trial.evidence - by_chance >= common.evidence - CLEAR
+    chosen = trial if wanted else common
+    if possible and rows <= FEW_ROWS and isinstance(task.loss, Gaussian):
+        return _by_folds(whole, [(task if wanted else tied, chosen)])
+    return whole.finish(chosen)
+
+
+def _by_folds(whole: Task, trials: list[tuple[Task, Trial]]) -> Fit:
+    """Finish the trial that predicts held-out rows best, as uncertain as they want it."""
+    found = [(cross_validate(task, _fit), trial) for task, trial in trials]
+    held_out, trial = max(found, key=lambda own: own[0].density)
+    fit = whole.finish(trial)
+    return fit if whole.stop() else held_out.widened(fit)  # once stopped, folds mean nothing
 
 
 def _fit(task: Task) -> Fit:

@@ -134,6 +134,7 @@ def main() -> None:
         text = arguments.out.read_text().split("\n\nPeak memory")[0]
         arguments.out.write_text("\n".join([text, "", *memory_lines(arguments.rows)]) + "\n")
         return
+    memory = memory_lines(arguments.rows)  # first: a process inherits the peak of its parent
     lines = [
         "# Scaling",
         "",
@@ -153,7 +154,7 @@ def main() -> None:
             sizes, _, times = zip(*found, strict=True)
             exponents.append(f"- {name}: seconds grow as size ^ {exponent(sizes, times):.2f}")
             print(exponents[-1], flush=True)
-    lines += ["", *exponents, "", *memory_lines(arguments.rows)]
+    lines += ["", *exponents, "", *memory]
     if arguments.out is not None:
         arguments.out.write_text("\n".join(lines) + "\n")
 

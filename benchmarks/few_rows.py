@@ -9,19 +9,17 @@ of them outside the range of the training rows in some column.
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from page import write_page
 from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
@@ -96,28 +94,17 @@ def measure(rows: int, columns: int, kind: str, seed: int) -> dict[str, tuple[fl
     return found
 
 
-def main() -> None:
-    """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--write", type=Path)
-    options: Any = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")  # rows out of range, and kernels at their bounds
-    lines = []
-    for rows, columns, kind in CASES:
-        draws = [measure(rows, columns, kind, seed) for seed in range(options.seeds)]
-        cells = [str(rows), str(columns), kind]
-        for name in MODELS:
-            own = np.array([draw[name] for draw in draws])
-            cells.append(f"{np.median(own[:, 0]):.3f}")
-            if not np.isnan(own[0, 1]):
-                cells.append(f"{100 * own[:, 1].mean():.1f} ({100 * own[:, 1].min():.0f})")
-            cells.append(f"{np.median(own[:, 2]):.1f}")
-        lines.append("| " + " | ".join(cells) + " |")
-        print(lines[-1], flush=True)
-    if options.write:
-        options.write.write_text(report(lines, options.seeds))
+def line(case: tuple[int, int, str], seeds: int) -> str:
+    """Return the line of a case."""
+    draws = [measure(*case, seed) for seed in range(seeds)]
+    cells = [str(part) for part in case]
+    for name in MODELS:
+        own = np.array([draw[name] for draw in draws])
+        cells.append(f"{np.median(own[:, 0]):.3f}")
+        if not np.isnan(own[0, 1]):
+            cells.append(f"{100 * own[:, 1].mean():.1f} ({100 * own[:, 1].min():.0f})")
+        cells.append(f"{np.median(own[:, 2]):.1f}")
+    return "| " + " | ".join(cells) + " |"
 
 
 def report(lines: list[str], seeds: int) -> str:
@@ -147,4 +134,5 @@ def report(lines: list[str], seeds: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    warnings.simplefilter("ignore")  # rows out of range, and kernels at their bounds
+    write_page(__doc__, CASES, line, report)

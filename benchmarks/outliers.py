@@ -8,17 +8,15 @@ targets has normal errors of another size on top. Errors are those of the functi
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import time
-from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from page import write_page
 from sklearn.linear_model import HuberRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer
@@ -56,23 +54,13 @@ def measure(share: float, size: float, seed: int) -> list[tuple[float, float]]:
     return found
 
 
-def main() -> None:
-    """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--write", type=Path)
-    options: Any = parser.parse_args()
-    torch.set_num_threads(1)
-    lines = []
-    for share, size in CASES:
-        own = np.array([measure(share, size, seed) for seed in range(options.seeds)])
-        errors, seconds = np.median(own[..., 0], 0), np.median(own[..., 1], 0)
-        cells = [f"{share:.0%}", f"{size:g}", *(f"{error:.3f}" for error in errors)]
-        cells.append(f"{seconds[2]:.1f}")
-        lines.append("| " + " | ".join(cells) + " |")
-        print(lines[-1], flush=True)
-    if options.write:
-        options.write.write_text(report(lines, options.seeds))
+def line(case: tuple[float, float], seeds: int) -> str:
+    """Return the line of a case."""
+    share, size = case
+    own = np.array([measure(share, size, seed) for seed in range(seeds)])
+    errors, seconds = np.median(own[..., 0], 0), np.median(own[..., 1], 0)
+    cells = [f"{share:.0%}", f"{size:g}", *(f"{error:.3f}" for error in errors)]
+    return "| " + " | ".join([*cells, f"{seconds[2]:.1f}"]) + " |"
 
 
 def report(lines: list[str], seeds: int) -> str:
@@ -101,4 +89,4 @@ def report(lines: list[str], seeds: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    write_page(__doc__, CASES, line, report)

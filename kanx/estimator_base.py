@@ -186,7 +186,7 @@ class KANEstimator(CallbackSupportMixin, BaseEstimator):
         return torch.from_numpy(encode(self.model_.columns, self._table(X, reset=False)))
 
     def _new_rows(self, X: Any) -> Tensor:
-        """Return rows to predict, warning of those outside the range of the training data."""
+        """Return rows to predict, warning of those unlike the training data."""
         x = self._matrix(X)
         warn_unlike(self.model_.columns, x.numpy())
         return x

@@ -83,7 +83,8 @@ class Model:
     def noise_variance(self) -> Tensor:
         """Return the variance of the target around the function, ``(outputs,)``; 0 without noise.
 
-        For Huber's loss that of the central part.
+        For Huber's and Student's losses the square of the scale; the variance is `unit_variance`
+        of the loss times that.
         """
         noises = [member.posterior.noise_precision for member in self.members]
         known = [1 / noise for noise in noises if noise is not None]

@@ -17,7 +17,7 @@ from kanx.training.placement import place_on_data
 from kanx.training.starts import random_start
 
 
-def close(a, b, rtol=1e-8):
+def assert_near(a, b, rtol=1e-8):
     torch.testing.assert_close(a, b, rtol=rtol, atol=rtol * b.abs().max().item())
 
 
@@ -35,14 +35,14 @@ def test_solutions_determinant_and_inverse_are_those_of_the_whole_matrix(systems
     right = torch.linspace(-1, 1, 160).double()
     for damping in (1e-9, 1e-2, 10.0):
         step = dense.solve(right, damping)
-        close(rows.solve(right, damping), step, 1e-6)
-        close(rows.quadratic(step), dense.quadratic(step))
+        assert_near(rows.solve(right, damping), step, 1e-6)
+        assert_near(rows.quadratic(step), dense.quadratic(step))
     (determinant, inverse), (own, covariance) = dense.laplace(), rows.laplace()
-    close(own, determinant)
-    close(covariance.variances(), inverse.diagonal(), 1e-6)
-    close(covariance.times(right[None]), right[None] @ inverse, 1e-6)
+    assert_near(own, determinant)
+    assert_near(covariance.variances(), inverse.diagonal(), 1e-6)
+    assert_near(covariance.times(right[None]), right[None] @ inverse, 1e-6)
     members = torch.tensor([0, 3, 50])
-    close(covariance.between(members), inverse[members][:, members], 1e-6)
+    assert_near(covariance.between(members), inverse[members][:, members], 1e-6)
 
 
 def test_a_system_that_is_not_finite_has_no_step():
@@ -78,13 +78,13 @@ def test_equations_of_few_rows_are_the_same(loss, outputs, y, hidden, monkeypatc
     monkeypatch.setattr(normal_equations, "rows_are_few", lambda *counts: False)
     whole = assemble(linearisation, loss, w, y, weight, living)
     assert isinstance(whole, NormalEquations)
-    close(few.curvature, whole.curvature)
-    close(few.gradient, whole.gradient)
-    close(few.times(3.0).curvature, whole.times(3.0).curvature)
+    assert_near(few.curvature, whole.curvature)
+    assert_near(few.gradient, whole.gradient)
+    assert_near(few.times(3.0).curvature, whole.times(3.0).curvature)
     change = torch.linspace(-1, 1, len(few.gradient)).double()
     kept = torch.arange(len(change)) % 3 > 0
-    close(few.moved(change, kept).gradient, whole.moved(change, kept).gradient)
-    close(few.moved(change, kept).curvature, whole.moved(change, kept).curvature)
+    assert_near(few.moved(change, kept).gradient, whole.moved(change, kept).gradient)
+    assert_near(few.moved(change, kept).curvature, whole.moved(change, kept).curvature)
 
 
 def test_a_fit_ends_where_it_does_with_the_whole_matrix(monkeypatch):
@@ -98,8 +98,8 @@ def test_a_fit_ends_where_it_does_with_the_whole_matrix(monkeypatch):
         ends.append(fit_evidence(made, x, y, loss, settings=Settings(max_iter=8)))
     own, whole = ends
     assert own.evidence == pytest.approx(whole.evidence, abs=1e-5)
-    close(own.network(x), whole.network(x), 1e-5)
-    close(own.posterior.covariance, whole.posterior.covariance, 1e-4)
+    assert_near(own.network(x), whole.network(x), 1e-5)
+    assert_near(own.posterior.covariance, whole.posterior.covariance, 1e-4)
 
 
 def test_thousands_of_columns_are_no_large_matrix(tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import Tensor
+
 from kanx.training.evidence import Fit, Trial
 from kanx.training.folds import FOLDS, cross_validate, distinct_rows
 from kanx.training.losses import Gaussian
@@ -14,7 +16,7 @@ CLEAR = 5.0
 # up to so many distinct rows for every input, precisions can follow the noise and the evidence does
 # not see it; up to so many in all, it knows little of the noise
 FEW_ROWS_PER_INPUT, FEW_ROWS = 6, 30
-MOST_ROWS = 2000  # for which cross-validation takes seconds
+MOST_ROWS = 2000  # with as many inputs as that takes, ten more fits take too long
 
 
 def finish_additive(whole: Task, task: Task, trial: Trial) -> Fit:
@@ -40,21 +42,22 @@ def finish_additive(whole: Task, task: Task, trial: Trial) -> Fit:
     """
     tied = replace(task, settings=replace(task.settings, tied=True))
     common = tied.fit(())
-    rows, inputs = len(distinct_rows(task).unique()), len(task.edges)
+    number, inputs = distinct_rows(task), len(task.edges)
+    rows = int(number.max()) + 1
     possible = FOLDS <= rows <= MOST_ROWS
     if possible and rows <= FEW_ROWS_PER_INPUT * inputs:
-        return _by_folds(whole, [(task, trial), (tied, common)])
+        return _by_folds(whole, number, [(task, trial), (tied, common)])
     by_chance = (trial.climb.n_precisions - common.climb.n_precisions) / 2
     wanted = trial.evidence - by_chance >= common.evidence - CLEAR
     chosen = trial if wanted else common
     if possible and rows <= FEW_ROWS and isinstance(task.loss, Gaussian):
-        return _by_folds(whole, [(task if wanted else tied, chosen)])
+        return _by_folds(whole, number, [(task if wanted else tied, chosen)])
     return whole.finish(chosen)
 
 
-def _by_folds(whole: Task, trials: list[tuple[Task, Trial]]) -> Fit:
+def _by_folds(whole: Task, number: Tensor, trials: list[tuple[Task, Trial]]) -> Fit:
     """Finish the trial that predicts held-out rows best, as uncertain as they want it."""
-    found = [(cross_validate(task, _fit), trial) for task, trial in trials]
+    found = [(cross_validate(task, number, _fit), trial) for task, trial in trials]
     held_out, trial = max(found, key=lambda own: own[0].density)
     fit = whole.finish(trial)
     return fit if whole.stop() else held_out.widened(fit)  # once stopped, folds mean nothing

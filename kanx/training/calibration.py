@@ -72,6 +72,19 @@ def most_likely_factors(rows: Predicted) -> tuple[Tensor, float]:
     return torch.from_numpy(np.exp(found.x)), float(density)
 
 
+def predicted(posterior: Posterior, loss: Gaussian, rows: Chunk) -> Predicted:
+    """Predict rows ``(x, y, weight)`` that a fit has not seen."""
+    x, y, weight = rows
+    spread, f = moments(posterior, x, Posterior.output_variance)
+    return Predicted(f, y, weight, spread, (1 / loss.precision).expand_as(f))
+
+
+def rescaled(posterior: Posterior, loss: Gaussian, factors: Tensor) -> tuple[Posterior, Gaussian]:
+    """Multiply the variances of the posterior and of the noise, see `most_likely_factors`."""
+    loss = loss.with_precision(loss.precision / factors[1:])
+    return posterior.rescaled(factors[0].item(), loss.precision), loss
+
+
 def calibrated(posterior: Posterior, loss: Gaussian, held_out: Chunk) -> tuple[Posterior, Gaussian]:
     """Return the posterior and the noise under which held-out rows are most likely.
 
@@ -86,12 +99,8 @@ def calibrated(posterior: Posterior, loss: Gaussian, held_out: Chunk) -> tuple[P
     held_out : tuple of Tensor
         Inputs, targets ``(rows, outputs)`` and weights of rows that the network was not fitted to.
     """
-    x, y, weight = held_out
-    spread, f = moments(posterior, x, Posterior.output_variance)
-    noise = (1 / loss.precision).expand_as(f)
-    factors, _ = most_likely_factors(Predicted(f, y, weight, spread, noise))
-    loss = loss.with_precision(loss.precision / factors[1:])
-    return posterior.rescaled(factors[0].item(), loss.precision), loss
+    factors, _ = most_likely_factors(predicted(posterior, loss, held_out))
+    return rescaled(posterior, loss, factors)
 
 
 def log_density(posterior: Posterior, loss: Loss, rows: Chunk) -> float:

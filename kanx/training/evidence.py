@@ -36,7 +36,6 @@ from kanx.training.pruning import prune_edges
 from kanx.training.stacked import StackedNetworks, can_stack
 from kanx.training.together import minimise_together
 
-# beyond this many coordinates the curvature is kept as its diagonal
 PATIENCE = 4
 LEAST_GAIN = 0.5  # of log evidence: less is not worth a mention (Jeffreys)
 FALLS = 2  # rounds in turn that lower the evidence: the precisions have run past their optimum
@@ -296,7 +295,7 @@ def fit_evidence(
     x : Tensor, (rows, in), float64
     y : Tensor, (rows, outputs), or class codes (rows,) for `Softmax`
     loss : Loss
-        The noise precision of `Gaussian` and `Huber` is estimated.
+        The noise of a `NoisyLoss` is estimated.
     weight : Tensor, (rows,), optional
         Sample weights; an integer weight means that many copies of the row.
     precision : Tensor, (n_groups,), optional

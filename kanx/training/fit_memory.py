@@ -9,10 +9,10 @@ from typing import Any
 from kanx.memory import require_bytes
 from kanx.network import Width
 from kanx.nodes import Nodes
+from kanx.training.climb import DENSE_LIMIT
 from kanx.training.few_rows import rows_are_few
 
 NUMBER = 8  # bytes of a float64
-DENSE_COORDINATES = 3000  # beyond so many the curvature is kept as its diagonal
 MATRICES = 5  # of the size of the curvature, at the moment when it is factorised
 ROOTS = 6  # of the weighted Jacobian, where it stands for the curvature of few rows
 EXPANSIONS = 5  # copies of a layer's expansion while it is computed
@@ -67,12 +67,12 @@ def fit_bytes(
     coordinates += inputs * outputs if direct else 0
     cached = rows * inputs * (1 + direct)
     fleeting = rows * EXPANSIONS * max(inputs, *(nodes.width * inner for nodes in sizes), 0)
-    dense = coordinates <= DENSE_COORDINATES
+    dense = coordinates <= DENSE_LIMIT
     few = rows_are_few(rows * outputs, coordinates)
     among = (ROOTS + starts) * rows * outputs * coordinates if few else 20 * coordinates
     matrices = (MATRICES + starts) * coordinates**2 if dense else among
     largest = outputs * coordinates * min(rows, max(64, BLOCK // (outputs * coordinates)))
-    block = BLOCKS * largest if dense else 0
+    block = BLOCKS * largest if dense or few else 0
     states = rows * (2 * len(edges) + sum(a + b for a, b in pairwise([len(edges), *sums])))
     return NUMBER * (cached + fleeting + matrices + block + states)
 

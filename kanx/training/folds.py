@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from kanx.training.calibration import Predicted, most_likely_factors
+from kanx.training.calibration import (
+    Predicted,
+    log_density,
+    most_likely_factors,
+    predicted,
+    rescaled,
+)
 from kanx.training.evidence import Fit
-from kanx.training.linearisation import Linearisation
 from kanx.training.losses import Gaussian
-from kanx.training.moments import moments
-from kanx.training.posterior import Posterior
-from kanx.training.rows import seeded
+from kanx.training.rows import Chunk, seeded
 from kanx.training.task import Task
 
 FOLDS = 5
@@ -40,8 +44,7 @@ class HeldOut:
         """Return the fit to all rows with the posterior and the noise that held-out rows want."""
         if self.factors is None or not isinstance(fit.loss, Gaussian):
             return fit
-        loss = fit.loss.with_precision(fit.loss.precision / self.factors[1:])
-        posterior = fit.posterior.rescaled(self.factors[0].item(), loss.precision)
+        posterior, loss = rescaled(fit.posterior, fit.loss, self.factors)
         return replace(fit, posterior=posterior, loss=loss)
 
 
@@ -52,7 +55,7 @@ def distinct_rows(task: Task) -> Tensor:
     return torch.unique(table, dim=0, return_inverse=True)[1]
 
 
-def cross_validate(task: Task, fit: Callable[[Task], Fit]) -> HeldOut:
+def cross_validate(task: Task, number: Tensor, fit: Callable[[Task], Fit]) -> HeldOut:
     """Fit to all folds but one in turn, and predict that one.
 
     Copies of a row are in one fold, so a weight of 2 is the same as a row that appears twice.
@@ -61,21 +64,31 @@ def cross_validate(task: Task, fit: Callable[[Task], Fit]) -> HeldOut:
     Parameters
     ----------
     task : Task
+    number : Tensor, (rows,)
+        From `distinct_rows`.
     fit : callable
         Fits a task.
     """
-    fold = _fold_of_rows(task)
-    parts = task.side_by_side(partial(_predict, fit, fold), range(FOLDS))
+    fold = _fold_of_rows(task, number)
+    fits = task.side_by_side(partial(_fit_others, fit, fold), range(FOLDS))
+    parts = [_rows(task, fold == k) for k in range(FOLDS)]
     if isinstance(task.loss, Gaussian):
-        both = Predicted(*(torch.cat(own) for own in zip(*parts, strict=True)))
-        factors, value = most_likely_factors(both)
-        return HeldOut(value, factors)
-    values = [-(task.loss.value(own.f, own.y) @ own.weight).item() for own in parts]
-    return HeldOut(sum(values) / task.weight.sum().item(), None)
+        unseen = [
+            predicted(own.posterior, cast(Gaussian, own.loss), part)
+            for own, part in zip(fits, parts, strict=True)
+        ]
+        factors, density = most_likely_factors(
+            Predicted(*map(torch.cat, zip(*unseen, strict=True)))
+        )
+        return HeldOut(density, factors)
+    density = sum(
+        log_density(own.posterior, own.loss, part) * part[2].sum().item()
+        for own, part in zip(fits, parts, strict=True)
+    )
+    return HeldOut(density / task.weight.sum().item(), None)
 
 
-def _fold_of_rows(task: Task) -> Tensor:
-    number = distinct_rows(task)
+def _fold_of_rows(task: Task, number: Tensor) -> Tensor:
     count = int(number.max()) + 1
     target = torch.zeros(count, dtype=torch.float64)
     target[number] = task.y.reshape(len(task.y), -1)[:, 0].double()
@@ -89,15 +102,11 @@ def _fold_of_rows(task: Task) -> Tensor:
     return fold[number]
 
 
-def _predict(fit: Callable[[Task], Fit], fold: Tensor, task: Task, held_out: int) -> Predicted:
-    out = fold == held_out
-    own = replace(task, x=task.x[~out], y=task.y[~out], weight=task.weight[~out])
-    own = replace(own, on_round=lambda *round_: task.stop())  # not a round of the fit
-    found = fit(own)
-    x, y, weight = task.x[out], task.y[out], task.weight[out]
-    if not isinstance(found.loss, Gaussian):
-        coordinates = found.posterior.coordinates
-        f = Linearisation(coordinates, x).outputs(coordinates.read())
-        return Predicted(f, y, weight, torch.zeros_like(f), torch.zeros_like(f))
-    spread, f = moments(found.posterior, x, Posterior.output_variance)
-    return Predicted(f, y, weight, spread, (1 / found.loss.precision).expand_as(f))
+def _rows(task: Task, chosen: Tensor) -> Chunk:
+    return task.x[chosen], task.y[chosen], task.weight[chosen]
+
+
+def _fit_others(fit: Callable[[Task], Fit], fold: Tensor, task: Task, held_out: int) -> Fit:
+    x, y, weight = _rows(task, fold != held_out)
+    # its rounds are none of the fit to all rows
+    return fit(replace(task, x=x, y=y, weight=weight, on_round=lambda *round_: task.stop()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -94,18 +95,17 @@ def assemble(
     living : Tensor, bool (size,)
         Coordinates that take part.
     """
-    rows = len(y) * linearisation.network.out_features
-    if rows_are_few(rows, int(living.sum())):
-        return _root(linearisation, loss, w, y, weight, living)
-    columns = linearisation.columns(living)
-    gram = GramMatrix(columns)
-    gradient = torch.zeros(len(w), dtype=torch.float64)
 
     def seed(f: Tensor, rows: slice) -> Tensor:
         own, scale = y[rows], weight[rows].unsqueeze(-1)
         slope = loss.gradient(f, own) * scale
         return torch.cat([weighted_root(loss, f, own, scale).mT, slope.unsqueeze(1)], dim=1)
 
+    if rows_are_few(len(y) * linearisation.network.out_features, int(living.sum())):
+        return _among_rows(linearisation, w, living, seed)
+    columns = linearisation.columns(living)
+    gram = GramMatrix(columns)
+    gradient = torch.zeros(len(w), dtype=torch.float64)
     for factors in linearisation.factors(w, columns, seed):
         for factor in factors:
             by_column = factor.features.mT @ factor.upstream[:, -1]
@@ -114,22 +114,19 @@ def assemble(
     return NormalEquations(total(gram.matrix()), total(gradient[living]))
 
 
-def _root(
+def _among_rows(
     linearisation: Linearisation,
-    loss: Loss,
     w: Tensor,
-    y: Tensor,
-    weight: Tensor,
     living: Tensor,
+    seed: Callable[[Tensor, slice], Tensor],
 ) -> RowEquations:
-    gradient = torch.zeros(int(living.sum()), dtype=torch.float64)
-    parts = []
+    roots, gradient = [], torch.zeros(int(living.sum()), dtype=torch.float64)
     for rows in linearisation.blocks():
         f, jacobian = linearisation.jacobian(w, rows)
-        own, scale = jacobian[..., living], weight[rows].unsqueeze(-1)
-        gradient += torch.einsum("nc,ncp->p", loss.gradient(f, y[rows]) * scale, own)
-        parts.append((weighted_root(loss, f, y[rows], scale).mT @ own).flatten(0, 1))
-    return RowEquations(torch.cat(parts), gradient)
+        products = seed(f, rows) @ jacobian[..., living]  # (rows, seeds, living), the slope last
+        roots.append(products[:, :-1].flatten(0, 1))
+        gradient += products[:, -1].sum(0)
+    return RowEquations(torch.cat(roots), gradient)
 
 
 def curvature_diagonal(

@@ -92,9 +92,7 @@ class StudentT(NoisyLoss):
             Of `tails`.
         """
         posterior = sums + FREEDOMS.log() - FREEDOMS / 10
-        found = self.with_precision(self.precision)
-        found.freedom = FREEDOMS[posterior.argmax()].item()
-        return found
+        return self.with_noise(torch.cat([self.precision, FREEDOMS[posterior.argmax()][None]]))
 
     def _share(self, f: Tensor, y: Tensor) -> Tensor:
         """Return the weights of the rows in re-weighted least squares."""

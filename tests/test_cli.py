@@ -208,6 +208,14 @@ def test_predict_notes_what_the_model_has_never_seen(fitted, tmp_path, capsys):
     assert "1 of 3 rows hold categories that no training row had" in notes
 
 
+def test_predict_notes_values_that_only_new_rows_lack(fitted, tmp_path, capsys):
+    rows = [(1.0, 1.0, "u"), ("", 1.0, "u"), (1.0, 1.0, "")]
+    data = write(tmp_path / "new.csv", ["size", "age", "kind"], rows)
+    found, notes = predicted(capsys, fitted / "deep/report/model.kanx", data)
+    assert len(found) == 3
+    assert "2 of 3 rows hold no value where every training row had one" in notes
+
+
 def test_predict_gives_probabilities_of_classes(tmp_path, capsys):
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (90, 2))
